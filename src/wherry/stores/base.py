@@ -1,0 +1,234 @@
+"""What a store is: small structural Protocols, and capabilities that cannot say "don't know".
+
+A store that cannot write is simply one without `Writable`'s methods. A store holds exactly one
+collection, is opened by `registry.open_source` (never creates anything) or `open_target`, and is
+closed when done. An adapter knows its engine and nothing of moving; moving knows no engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from wherry.record import Page, Reject
+from wherry.space import Metric, Space
+
+PAGE_ROWS = 4096
+
+
+class IdKind(StrEnum):
+    """Which ids an engine can hold as they are."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    UUID = "uuid"
+
+
+class Kind(StrEnum):
+    """Kinds of metadata value."""
+
+    NULL = "null"
+    BOOL = "bool"
+    INTEGER = "integer"
+    FLOAT = "float"
+    TEXT = "text"
+    LIST = "list"
+    OBJECT = "object"
+    EMPTY = "empty object"
+
+
+ALL_KINDS = frozenset(Kind)
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an engine can hold and promise. No field has a default: "don't know" cannot be said.
+
+    id_kind: ids held unchanged. max_id_bytes: longest id in UTF-8 bytes, None = no limit.
+    max_batch: records per write, asked from the server where it has a say, None = no limit.
+    max_dimension: components a stored vector may have, None = no limit.
+    precision_bits: bits kept of each component (32 or 16). normalises: metrics under which stored
+    vectors are brought to unit length or otherwise rounded. metrics: metrics it can search.
+    zero_vectors: whether a zero vector can be stored under cosine *and* found again by search.
+    null_text, nul_in_text: whether "no text" and U+0000 survive. metadata: kinds of value that come
+    back unchanged. filterable: kinds its own filters understand. integer_bits: exact integers in
+    metadata, None = any size. negative_zero: whether -0.0 in metadata survives.
+    text_in_place: False when the engine has no texts or metadata of its own (a sidecar keeps them).
+    snapshot_scan: a scan sees one moment. stable_order: two scans agree on the order.
+    unique_ids: the engine itself makes a second record of one id impossible.
+    atomic_batch: a write happens whole or not at all. detects_changes: pages carry versions.
+    atomic_switch: a name can be moved to another collection in one step.
+    """
+
+    id_kind: IdKind
+    max_id_bytes: int | None
+    max_batch: int | None
+    max_dimension: int | None
+    precision_bits: int
+    normalises: frozenset[Metric]
+    metrics: frozenset[Metric]
+    zero_vectors: bool
+    null_text: bool
+    nul_in_text: bool
+    metadata: frozenset[Kind]
+    filterable: frozenset[Kind]
+    integer_bits: int | None
+    negative_zero: bool
+    text_in_place: bool
+    snapshot_scan: bool
+    stable_order: bool
+    unique_ids: bool
+    atomic_batch: bool
+    detects_changes: bool
+    atomic_switch: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the capabilities as a JSON object, sets as sorted lists."""
+        return {k: sorted(v) if isinstance(v, frozenset) else v for k, v in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Index:
+    """The vector index of a collection: m links per node, ef_construction build breadth.
+
+    kind: `hnsw`, `ivfflat`, `flat` or `none`. None for a parameter means the engine's own default.
+    """
+
+    kind: str = "none"
+    m: int | None = None
+    ef_construction: int | None = None
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What `describe` found.
+
+    name: as the engine has it. exists: False only for a target that is still to be made.
+    count: records held, vectors missing included. bytes: on disk, None where the engine cannot say.
+    notes: what a person should know before moving (one sentence each).
+    """
+
+    name: str
+    exists: bool
+    count: int
+    space: Space
+    index: Index = Index()
+    bytes: int | None = None
+    notes: tuple[str, ...] = ()
+    layout: str = "plain"
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A collection that can be read. Opening one never creates anything."""
+
+    @property
+    def address(self) -> str:
+        """Return the address, fit to print."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Return a text that is equal for two stores exactly when they hold the same collection."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what the engine can hold and promise, with the server's own limits."""
+        ...
+
+    def describe(self) -> Collection:
+        """Return what is there now. Raises NoSuchCollection for a source that is not there."""
+        ...
+
+    def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
+        """Yield the whole collection once, in the engine's most natural order, `rows` at a time."""
+        ...
+
+    def ids(self, rows: int = PAGE_ROWS) -> Iterator[pa.Array]:
+        """Yield every id held, without reading vectors; ids of rejects included."""
+        ...
+
+    def fetch(self, ids: pa.Array) -> Page:
+        """Return the records with these ids, in any order; ids that are not there are left out."""
+        ...
+
+    def close(self) -> None:
+        """Release connections and files; a second call does nothing."""
+        ...
+
+
+@runtime_checkable
+class Writable(Readable, Protocol):
+    """A collection that can be written. Every method is safe to repeat."""
+
+    def prepare(self, space: Space, index: Index, rows: int) -> None:
+        """Make the collection ready for about `rows` records of `space`; create it if absent.
+
+        An existing collection keeps its settings. Vector indexes are built in `finish`.
+        """
+        ...
+
+    def upsert(self, batch: pa.RecordBatch, absent: bool = False) -> None:
+        """Store records durably, each replacing whatever was under its id, old metadata included.
+
+        absent=True promises that none of the ids is stored, so a bulk path may be taken.
+        """
+        ...
+
+    def delete(self, ids: pa.Array) -> None:
+        """Delete records; ids that are not there are ignored."""
+        ...
+
+    def finish(self, space: Space, index: Index) -> None:
+        """Make what was written durable and searchable: build and check the index, publish the file."""
+        ...
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Hold the collection against other writers, also on other machines, or raise Busy."""
+        ...
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """A store that can prove what changed without reading vectors (`detects_changes`)."""
+
+    def epoch(self) -> str:
+        """Return a text that changes whenever versions before and after may not be compared."""
+        ...
+
+    def versions(self, rows: int = PAGE_ROWS) -> Iterator[tuple[pa.Array, pa.Array]]:
+        """Yield (ids, version tokens) of the whole collection in the order of `scan`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What an engine reports to `doctor`: name, whether it is usable, version or install hint."""
+
+    engine: str
+    usable: bool
+    detail: str
+
+
+__all__ = [
+    "ALL_KINDS",
+    "PAGE_ROWS",
+    "Capabilities",
+    "Collection",
+    "IdKind",
+    "Index",
+    "Kind",
+    "Page",
+    "Probe",
+    "Readable",
+    "Reject",
+    "Versioned",
+    "Writable",
+]

@@ -1,0 +1,98 @@
+"""Which engine answers to which address.
+
+An engine is one module with two functions, `open_source(address)` and `open_target(address)`, and
+`probe()` for `doctor`. It is imported when its address is first used, so an engine that is not
+installed costs nothing. Other packages add engines through the entry point group `wherry.stores`:
+the entry's name is the scheme, its value the module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import cast
+
+from wherry.address import Address
+from wherry.errors import MissingExtra, UnknownStore, Unsupported
+from wherry.stores.base import Probe, Readable, Writable
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One engine: its name, the schemes of its addresses, its module, and the extra that installs it."""
+
+    name: str
+    schemes: tuple[str, ...]
+    module: str
+    extra: str | None
+
+
+ENGINES = (
+    Engine("memory", ("memory",), "wherry.stores.memory", None),
+    Engine("archive", ("archive",), "wherry.stores.archive", None),
+    Engine("pgvector", ("pgvector", "postgresql", "postgres"), "wherry.stores.pgvector", "postgres"),
+    Engine("chroma", ("chroma", "chroma+http", "chroma+https"), "wherry.stores.chroma", "chroma"),
+)
+
+
+def open_source(address: str | Address) -> Readable:
+    """Open a collection for reading. Raises UnknownStore, MissingExtra or the store's own errors."""
+    parsed = _parsed(address)
+    return cast(Readable, _function(parsed, "open_source")(parsed))
+
+
+def open_target(address: str | Address) -> Writable:
+    """Open a collection for writing; it is created by `prepare`, not here."""
+    parsed = _parsed(address)
+    return cast(Writable, _function(parsed, "open_target")(parsed))
+
+
+def probes() -> list[Probe]:
+    """Ask every engine whether it can be used here."""
+    return [_probe(engine) for engine in ENGINES]
+
+
+def _parsed(address: str | Address) -> Address:
+    return address if isinstance(address, Address) else Address.parse(address)
+
+
+def _function(address: Address, name: str) -> Callable[[Address], object]:
+    module = _module(address.scheme)
+    function = getattr(module, name, None)
+    if function is None:
+        raise Unsupported(f"{address.scheme} can only be read", where=str(address), next="choose another target")
+    return cast("Callable[[Address], object]", function)
+
+
+def _module(scheme: str) -> ModuleType:
+    for engine in ENGINES:
+        if scheme in engine.schemes:
+            return _load(engine.module, engine.name, engine.extra)
+    for entry in entry_points(group="wherry.stores"):
+        if entry.name == scheme:
+            return cast(ModuleType, entry.load())
+    known = sorted(s for engine in ENGINES for s in engine.schemes)
+    raise UnknownStore(f"no engine answers to {scheme}:", next=f"known engines: {', '.join(known)}")
+
+
+def _load(module: str, name: str, extra: str | None) -> ModuleType:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if extra is None or (error.name or "").startswith("wherry"):
+            raise
+        raise MissingExtra(
+            f"{name} needs the package {error.name}, which is not installed",
+            next=f'pip install "wherry[{extra}]"',
+        ) from None
+
+
+def _probe(engine: Engine) -> Probe:
+    try:
+        module = _load(engine.module, engine.name, engine.extra)
+    except MissingExtra as error:
+        return Probe(engine.name, False, error.next)
+    return cast(Probe, module.probe())
