@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import orjson
@@ -51,30 +52,67 @@ def canonical_json(text: str) -> str:
         return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
-def canonical_metadata(column: pa.Array) -> pa.Array:
-    """Return each metadata text of a column in canonical form; nulls stay null.
+@dataclass(frozen=True)
+class Metadata:
+    """A metadata column in canonical form.
 
-    Raises BadMetadata; records are screened for that before they are digested.
+    texts: canonical JSON, null where the record has no metadata or a faulty one.
+    faults: row number -> what is wrong, for texts that are no metadata at all.
     """
+
+    texts: pa.Array
+    faults: dict[int, str]
+
+
+def canonical_metadata(column: pa.Array) -> Metadata:
+    """Bring a column of metadata texts into canonical form."""
     if column.null_count == len(column):
-        return column
-    # The fast parser keeps the last of two equal keys; a text that the screening let through has none.
-    careful = pc.fill_null(pc.match_substring_regex(column, _LONG_INTEGER), False).to_pylist()
-    loads, dumps, sort = orjson.loads, orjson.dumps, orjson.OPT_SORT_KEYS
-    return pa.array(
-        [
-            None if text is None else canonical_json(text) if slow else dumps(loads(text), option=sort).decode()
-            for text, slow in zip(column.to_pylist(), careful, strict=True)
-        ],
-        type=pa.string(),
-    )
+        return Metadata(column, {})
+    rows = column.to_pylist()
+    long = pc.fill_null(pc.match_substring_regex(column, _LONG_INTEGER), False).to_pylist()
+    colons = pc.fill_null(pc.count_substring(column, ":"), 0).to_pylist()
+    faults: dict[int, str] = {}
+    texts = [
+        None if text is None else _fast(row, text, careful, keys, faults)
+        for row, (text, careful, keys) in enumerate(zip(rows, long, colons, strict=True))
+    ]
+    return Metadata(pa.array(texts, type=pa.string()), faults)
 
 
-def digests(batch: pa.RecordBatch) -> list[bytes]:
-    """Return the digest of every record of a batch, 16 bytes each."""
+def _fast(row: int, text: str, careful: bool, colons: int, faults: dict[int, str]) -> str | None:
+    """Canonical text by the fast parser where that is safe, by the strict one where it is not."""
+    try:
+        if careful:
+            return canonical_json(text)
+        value = orjson.loads(text)
+        # The fast parser keeps the last of two equal keys without a word. Each key brings a colon,
+        # so as many keys as colons proves that none was repeated.
+        if type(value) is not dict or len(value) != colons:
+            return canonical_json(text)
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except ValueError:
+        return _strict(row, text, faults)
+
+
+def _strict(row: int, text: str, faults: dict[int, str]) -> str | None:
+    try:
+        return canonical_json(text)
+    except BadMetadata as error:
+        faults[row] = str(error)
+        return None
+
+
+def digests(batch: pa.RecordBatch, metadata: pa.Array | None = None) -> list[bytes]:
+    """Return the digest of every record of a batch, 16 bytes each.
+
+    metadata: the batch's metadata in canonical form, where the caller has it already. Raises
+    BadMetadata when a record's metadata is no JSON object.
+    """
     rows = batch.num_rows
     if rows == 0:
         return []
+    if metadata is None:
+        metadata = _all_good(batch.column("metadata"))
     width = dimension_of(batch) * 4
     vectors = np.ascontiguousarray(vectors_of(batch), dtype="<f4")
     vector_bytes = pa.Array.from_buffers(pa.binary(width), rows, [None, pa.py_buffer(vectors)])
@@ -82,7 +120,7 @@ def digests(batch: pa.RecordBatch) -> list[bytes]:
         *_prefixed(batch.column("id")),
         vector_bytes.cast(pa.binary()),
         *_prefixed(batch.column("text")),
-        *_prefixed(canonical_metadata(batch.column("metadata"))),
+        *_prefixed(metadata),
     ]
     joined = pc.binary_join_element_wise(*parts, b"")
     offsets = np.frombuffer(joined.buffers()[1], dtype=np.int32)[joined.offset : joined.offset + rows + 1]
@@ -102,6 +140,13 @@ def total(values: list[bytes]) -> int:
     low = int((halves & 0xFFFFFFFF)[:, 1].sum()) + (int((halves[:, 1] >> 32).sum()) << 32)
     high = int((halves & 0xFFFFFFFF)[:, 0].sum()) + (int((halves[:, 0] >> 32).sum()) << 32)
     return (low + (high << 64)) % (1 << 128)
+
+
+def _all_good(column: pa.Array) -> pa.Array:
+    metadata = canonical_metadata(column)
+    for row, fault in metadata.faults.items():
+        raise BadMetadata(f"row {row}: {fault}")
+    return metadata.texts
 
 
 def _prefixed(column: pa.Array) -> tuple[pa.Array, pa.Array]:

@@ -39,7 +39,7 @@ class Kind(StrEnum):
     TEXT = "text"
     LIST = "list"
     OBJECT = "object"
-    EMPTY = "empty object"
+    EMPTY = "empty-object"
 
 
 ALL_KINDS = frozenset(Kind)
@@ -110,7 +110,8 @@ class Collection:
 
     name: as the engine has it. exists: False only for a target that is still to be made.
     count: records held, vectors missing included. bytes: on disk, None where the engine cannot say.
-    notes: what a person should know before moving (one sentence each).
+    notes: what a person should know before moving (one sentence each). volume: a path on the disk
+    that holds the data, None where that disk is not ours to see.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Collection:
     bytes: int | None = None
     notes: tuple[str, ...] = ()
     layout: str = "plain"
+    volume: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
 

@@ -1,0 +1,129 @@
+"""The way of a batch to the target: put down in the ledger, written, marked, read back, marked.
+
+    step                                  a crash right after it leaves
+    1 intend: entries, batch WRITING      entries whose content is unknown: the next sync looks
+    2 upsert                              the same, with the records written
+    3 batch WRITTEN  (commit point)       a written batch that nobody read back yet
+    4 fetch and compare                   the same
+    5 batch READ_BACK                     a finished batch
+
+One batch is written while the one before is read back and the next is prepared, but a batch is marked
+WRITTEN before the next one is begun: a crash leaves at most one batch to do again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from wherry.errors import ReadBackDiffers
+from wherry.moving.differences import Tolerance, align, differences
+from wherry.moving.ledger import READ_BACK, WRITTEN, Ledger
+from wherry.moving.losses import Projection
+from wherry.record import Reject
+from wherry.stores.base import Writable
+
+
+@dataclass(frozen=True)
+class Load:
+    """Records on their way, with the digests and version tokens they are known by at the source."""
+
+    records: pa.RecordBatch
+    digests: list[bytes]
+    versions: list[bytes | None]
+
+    def slice(self, start: int, rows: int) -> Load:
+        """Return some rows of the load."""
+        end = start + rows
+        return Load(self.records.slice(start, rows), self.digests[start:end], self.versions[start:end])
+
+
+class Conveyor:
+    """Writes loads to a target; use as a context manager, and call `drain` at the end."""
+
+    def __init__(
+        self,
+        target: Writable,
+        ledger: Ledger,
+        run: str,
+        projection: Projection,
+        tolerance: Tolerance,
+        read_back: bool,
+    ) -> None:
+        self.target, self.ledger, self.run = target, ledger, run
+        self.projection, self.tolerance, self.read_back = projection, tolerance, read_back
+        self.written = 0
+        self._writer = ThreadPoolExecutor(1, "wherry-write")
+        self._reader = ThreadPoolExecutor(1, "wherry-read-back")
+        self._writing: tuple[int, pa.RecordBatch, Future[None]] | None = None
+        self._reading: tuple[int, Future[None]] | None = None
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> Conveyor:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stopped.set()
+        # What is under way may finish or fail on its own; its batch stays marked as unfinished.
+        self._writer.shutdown(wait=True, cancel_futures=True)
+        self._reader.shutdown(wait=True, cancel_futures=True)
+
+    def send(self, load: Load, absent: bool) -> None:
+        """Take a load of at most one batch; absent=True when the target holds none of its ids."""
+        ids = load.records.column("id").to_pylist()
+        number = self.ledger.intend(self.run, ids, load.digests, load.versions)
+        self._settle_write()
+        records = self.projection.apply(load.records)
+        future = self._writer.submit(self.target.upsert, records, absent)
+        self._writing = (number, records, future)
+        self.written += load.records.num_rows
+
+    def drain(self) -> None:
+        """Wait until everything sent is written, read back and marked."""
+        self._settle_write()
+        self._settle_read()
+
+    def _settle_write(self) -> None:
+        if self._writing is None:
+            return
+        number, records, future = self._writing
+        self._writing = None
+        future.result()
+        self.ledger.advance(number, WRITTEN)
+        if self.read_back:
+            self._settle_read()
+            self._reading = (number, self._reader.submit(self._compare, records))
+
+    def _settle_read(self) -> None:
+        if self._reading is None:
+            return
+        number, future = self._reading
+        self._reading = None
+        future.result()
+        self.ledger.advance(number, READ_BACK)
+
+    def _compare(self, records: pa.RecordBatch) -> None:
+        page = self.target.fetch(records.column("id"))
+        require_equal(records, page.records, page.rejects, self.tolerance, self.target.address)
+
+
+def require_equal(
+    expected: pa.RecordBatch, actual: pa.RecordBatch, rejects: Sequence[Reject], tolerance: Tolerance, where: str
+) -> None:
+    """Raise ReadBackDiffers, naming ids and fields, unless a batch reads back as it was written."""
+    pair = align(expected, actual)
+    found = [f"{d.id} ({d.field}: {d.detail})" for d in differences(pair.expected, pair.actual, tolerance)]
+    found += [f"{i} (missing)" for i in pair.only_expected.column("id").to_pylist()]
+    found += [f"{r.id} ({r.reason})" for r in rejects]
+    if found:
+        shown = ", ".join(found[:20])
+        raise ReadBackDiffers(
+            f"{len(found)} of {expected.num_rows} records do not read back as they were written: {shown}",
+            where=where,
+            left="the batch is in the target and marked as unfinished in the journal",
+            next="the engine alters what it stores: run `wherry verify` to see all of it",
+        )

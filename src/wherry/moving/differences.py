@@ -1,0 +1,163 @@
+"""Comparing two batches value by value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wherry.canonical import canonical_metadata
+from wherry.moving.results import Difference
+from wherry.record import dimension_of, vectors_of
+from wherry.space import Metric
+from wherry.stores.base import Capabilities
+
+UNIT_TOLERANCE = 1e-6
+HALF_TOLERANCE = 2.0**-11
+# The smallest step of a 16-bit float: relative error means nothing below it.
+_HALF_STEP = 2.0**-24
+
+
+class Tolerance(StrEnum):
+    """How exactly vectors are compared; the value is what a person reads."""
+
+    EXACT = "float32 bits"
+    UNIT = "unit vectors within 1e-6, lengths within 1e-6 of each other"
+    HALF = "16-bit floats, within 2^-11 of the value"
+
+
+def tolerance_between(one: Capabilities, other: Capabilities, metric: Metric | None) -> Tolerance:
+    """Return how exactly vectors of two stores can be expected to agree."""
+    if 16 in (one.precision_bits, other.precision_bits) and one.precision_bits != other.precision_bits:
+        return Tolerance.HALF
+    if metric in one.normalises | other.normalises:
+        return Tolerance.UNIT
+    return Tolerance.EXACT
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Two batches brought into one order: equal ids in equal rows; the rest of each side apart."""
+
+    expected: pa.RecordBatch
+    actual: pa.RecordBatch
+    only_expected: pa.RecordBatch
+    only_actual: pa.RecordBatch
+
+
+def align(expected: pa.RecordBatch, actual: pa.RecordBatch) -> Aligned:
+    """Pair two batches by id."""
+    mine, theirs = expected.column("id"), actual.column("id")
+    if mine.equals(theirs):
+        return Aligned(expected, actual, expected.slice(0, 0), actual.slice(0, 0))
+    at = pc.index_in(mine, value_set=theirs)
+    found = pc.is_valid(at)
+    taken = pc.drop_null(at)
+    left_over = np.ones(len(theirs), dtype=bool)
+    left_over[taken.to_numpy()] = False
+    return Aligned(
+        expected.filter(found),
+        actual.take(taken),
+        expected.filter(pc.invert(found)),
+        actual.filter(pa.array(left_over)),
+    )
+
+
+def differences(expected: pa.RecordBatch, actual: pa.RecordBatch, tolerance: Tolerance) -> list[Difference]:
+    """Return every difference between two batches with equal ids in equal rows."""
+    if expected.equals(actual):
+        return []
+    found: dict[int, list[tuple[str, str]]] = {}
+    for row, detail in _vector_differences(expected, actual, tolerance):
+        found.setdefault(row, []).append(("vector", detail))
+    for row in _unequal(expected.column("text"), actual.column("text")):
+        found.setdefault(row, []).append(("text", _kinds(expected, actual, "text", row)))
+    for row in _metadata_differences(expected.column("metadata"), actual.column("metadata")):
+        found.setdefault(row, []).append(("metadata", _kinds(expected, actual, "metadata", row)))
+    ids = expected.column("id")
+    return [
+        Difference(ids[row].as_py(), "different", name, detail)
+        for row in sorted(found)
+        for name, detail in found[row]
+    ]
+
+
+def _vector_differences(
+    expected: pa.RecordBatch, actual: pa.RecordBatch, tolerance: Tolerance
+) -> list[tuple[int, str]]:
+    if dimension_of(expected) != dimension_of(actual):
+        words = f"{dimension_of(expected)} components / {dimension_of(actual)}"
+        return [(row, words) for row in range(expected.num_rows)]
+    mine, theirs = vectors_of(expected), vectors_of(actual)
+    unequal = (mine.view(np.uint32) != theirs.view(np.uint32)).any(axis=1)
+    rows = np.flatnonzero(unequal)
+    if len(rows) == 0:
+        return []
+    if tolerance is not Tolerance.EXACT:
+        rows = rows[~_close(mine[rows], theirs[rows], tolerance)]
+    return [(int(row), _vector_words(mine[row], theirs[row])) for row in rows]
+
+
+def _close(mine: np.ndarray, theirs: np.ndarray, tolerance: Tolerance) -> np.ndarray:
+    """Tell for each row whether two vectors agree within the tolerance; NaN never agrees."""
+    a, b = mine.astype(np.float64), theirs.astype(np.float64)
+    if tolerance is Tolerance.HALF:
+        return (np.abs(a - b) <= np.maximum(np.abs(a) * HALF_TOLERANCE, _HALF_STEP)).all(axis=1)
+    long_a, long_b = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
+    scale_a, scale_b = np.where(long_a == 0, 1, long_a), np.where(long_b == 0, 1, long_b)
+    apart = np.abs(a / scale_a[:, None] - b / scale_b[:, None]).max(axis=1)
+    return (apart <= UNIT_TOLERANCE) & (np.abs(long_a - long_b) <= UNIT_TOLERANCE * scale_a)
+
+
+def _vector_words(mine: np.ndarray, theirs: np.ndarray) -> str:
+    changed = int((mine.view(np.uint32) != theirs.view(np.uint32)).sum())
+    with np.errstate(invalid="ignore", over="ignore"):
+        largest = float(np.abs(mine.astype(np.float64) - theirs.astype(np.float64)).max())
+    return f"{changed} of {len(mine)} components, by up to {largest:.3g}"
+
+
+def _unequal(mine: pa.Array, theirs: pa.Array) -> list[int]:
+    """Return the rows in which two columns differ; null equals only null."""
+    if mine.equals(theirs):
+        return []
+    same = pc.fill_null(pc.equal(mine, theirs), False)
+    both_null = pc.and_(pc.is_null(mine), pc.is_null(theirs))
+    return np.flatnonzero(~pc.or_(same, both_null).to_numpy(zero_copy_only=False)).tolist()
+
+
+def _metadata_differences(mine: pa.Array, theirs: pa.Array) -> list[int]:
+    """Return the rows whose metadata differ as JSON values; equal texts need no parsing."""
+    rows = _unequal(mine, theirs)
+    if not rows:
+        return []
+    at = pa.array(rows)
+    left, right = canonical_metadata(mine.take(at)), canonical_metadata(theirs.take(at))
+    unequal = set(_unequal(left.texts, right.texts)) | set(left.faults) | set(right.faults)
+    return [row for number, row in enumerate(rows) if number in unequal]
+
+
+def _kinds(expected: pa.RecordBatch, actual: pa.RecordBatch, name: str, row: int) -> str:
+    """Say how two values differ without showing them: a body never enters a message."""
+    mine, theirs = expected.column(name)[row].as_py(), actual.column(name)[row].as_py()
+    if mine is None or theirs is None:
+        return f"{'none' if mine is None else 'present'} / {'none' if theirs is None else 'present'}"
+    if name == "metadata":
+        return _keys(mine, theirs)
+    return f"{len(mine)} characters / {len(theirs)}"
+
+
+def _keys(mine: str, theirs: str) -> str:
+    import json
+
+    try:
+        left, right = json.loads(mine), json.loads(theirs)
+    except ValueError:
+        return "no JSON object"
+    if not isinstance(left, dict) or not isinstance(right, dict):
+        return "no JSON object"
+    # repr tells 1 from 1.0 and True, which == does not.
+    keys = sorted(k for k in left.keys() | right.keys() if repr(left.get(k, ...)) != repr(right.get(k, ...)))
+    return f"keys: {', '.join(keys[:5])}{' ...' if len(keys) > 5 else ''}"

@@ -1,0 +1,157 @@
+"""The durable memory of runs, one SQLite file per target.
+
+A file holds the runs made on the target (plan, outcome), the quarantine of each run, and the ledger
+(`ledger.py`): what was written, with the digest of the record it came from. Every change is one short
+transaction, so a killed process leaves the file as of the last finished step. The file is not
+fsynced on each step: after a power cut it may be a few steps old, which only means that these steps
+are checked or done again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from wherry.errors import JournalCorrupt
+from wherry.record import Reject
+from wherry.state import file_name, home
+
+FORMAT = 1
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS run (
+    id TEXT PRIMARY KEY, act TEXT NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL,
+    pid INTEGER NOT NULL, started TEXT NOT NULL, ended TEXT, status TEXT NOT NULL,
+    plan TEXT, outcome TEXT
+);
+CREATE TABLE IF NOT EXISTS quarantine (
+    run TEXT NOT NULL REFERENCES run, id TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS batch (no INTEGER PRIMARY KEY, run TEXT NOT NULL, state INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS entry (
+    pos INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, digest BLOB, version BLOB, batch INTEGER
+);
+"""
+
+
+class Journal:
+    """The journal of one target."""
+
+    def __init__(self, identity: str, path: Path | None = None) -> None:
+        """Open the journal of the collection called `identity`, making the file if needed.
+
+        path: another place for the file; ":memory:" keeps nothing, which is what a dry run wants.
+        """
+        self.path = path or folder() / f"{file_name(identity)}.sqlite3"
+        try:
+            self.db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+            self.db.execute("PRAGMA journal_mode=WAL")
+            self.db.execute("PRAGMA synchronous=NORMAL")
+            self.db.executescript(_TABLES)
+            self.remember("identity", self.recall("identity") or identity)
+            self._check_format()
+        except sqlite3.DatabaseError as error:
+            raise JournalCorrupt(
+                f"the journal cannot be read ({error})",
+                where=str(self.path),
+                left="the target is as the last run left it",
+                next="move the file away and run sync again; it will read the target to learn what is there",
+            ) from None
+
+    def _check_format(self) -> None:
+        found = self.recall("format") or str(FORMAT)
+        if found != str(FORMAT):
+            raise JournalCorrupt(
+                f"the journal has format {found}, this version reads {FORMAT}",
+                where=str(self.path),
+                next="use the version of wherry that wrote it, or move the file away",
+            )
+        self.remember("format", found)
+
+    def recall(self, key: str) -> str | None:
+        """Return a remembered fact about the target, or None."""
+        row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def remember(self, key: str, value: str) -> None:
+        """Remember a fact about the target."""
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def begin(self, act: str, source: str, target: str, plan: dict[str, Any]) -> str:
+        """Note that a run starts and return its id; runs that died unnoticed are marked so."""
+        run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        self.db.execute("UPDATE run SET status = 'died', ended = ? WHERE status = 'running'", (_now(),))
+        self.db.execute(
+            "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, NULL, 'running', ?, NULL)",
+            (run, act, source, target, os.getpid(), _now(), json.dumps(plan, ensure_ascii=False)),
+        )
+        return run
+
+    def end(self, run: str, status: str, outcome: dict[str, Any]) -> None:
+        """Note how a run ended: `done`, `failed` or `interrupted`, with its outcome."""
+        self.db.execute(
+            "UPDATE run SET ended = ?, status = ?, outcome = ? WHERE id = ?",
+            (_now(), status, json.dumps(outcome, ensure_ascii=False), run),
+        )
+
+    def quarantine(self, run: str, rejects: Sequence[Reject]) -> None:
+        """Keep the ids and reasons of records that could not cross."""
+        # A reject's id can hold what SQLite cannot (a lone surrogate): it is kept escaped.
+        self.db.executemany(
+            "INSERT INTO quarantine VALUES (?, ?, ?, ?)",
+            [(run, printable(r.id), r.reason, printable(r.detail)) for r in rejects],
+        )
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the runs of this target, latest first."""
+        rows = self.db.execute(
+            "SELECT id, act, source, target, pid, started, ended, status, plan, outcome,"
+            " (SELECT count(*) FROM quarantine q WHERE q.run = run.id) FROM run ORDER BY id DESC"
+        )
+        return [_as_run(row) for row in rows]
+
+    def quarantined(self, run: str) -> list[Reject]:
+        """Return what a run put into quarantine."""
+        rows = self.db.execute("SELECT id, reason, detail FROM quarantine WHERE run = ? ORDER BY rowid", (run,))
+        return [Reject(*row) for row in rows]
+
+    def close(self) -> None:
+        """Close the file."""
+        self.db.close()
+
+
+def folder() -> Path:
+    """Return the folder of the journals."""
+    path = home() / "journal"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def every() -> Iterator[Journal]:
+    """Yield the journal of every target this state folder knows; the caller closes them."""
+    for path in sorted(folder().glob("*.sqlite3")):
+        yield Journal("", path)
+
+
+def printable(text: str) -> str:
+    """Return text as valid Unicode, with lone surrogates escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _as_run(row: Sequence[Any]) -> dict[str, Any]:
+    names = ("id", "act", "source", "target", "pid", "started", "ended", "status", "plan", "outcome")
+    run = dict(zip(names, row, strict=False))
+    run["plan"] = json.loads(run["plan"] or "{}")
+    run["outcome"] = json.loads(run["outcome"] or "{}")
+    run["quarantined"] = row[10]
+    return run

@@ -1,0 +1,196 @@
+"""What the target holds, as recorded when it was written.
+
+An entry is an id with the digest of the source's record it was written from. A digest of NULL means
+"the target holds this id, but what it holds there is unknown", and the next sync looks. That one rule
+carries every recovery: before a batch is written its entries are put down as part of a batch in state
+WRITING; a crash leaves that state behind, and opening the ledger again turns those digests to NULL.
+
+Entries are matched in order of arrival, which is the order most scans have again, so the common case
+reads them sequentially; whatever is out of order is looked up by id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wherry.moving.journal import Journal
+
+WRITING, WRITTEN, READ_BACK = 0, 1, 2
+_LOOKUP = 8000
+
+
+@dataclass(frozen=True)
+class Match:
+    """Entries for a sequence of ids, aligned with it.
+
+    positions: int64, -1 where the ledger has no such id. digests, versions: None where unknown.
+    """
+
+    positions: np.ndarray
+    digests: list[bytes | None]
+    versions: list[bytes | None]
+
+
+class Ledger:
+    """The entries of one target."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.db = journal.db
+
+    def settle(self, read_back: bool) -> int:
+        """Turn the entries of unfinished batches to "unknown"; return how many that were.
+
+        read_back: also those that were written but never read back.
+        """
+        limit = READ_BACK if read_back else WRITTEN
+        changed = self.db.execute(
+            "UPDATE entry SET digest = NULL, version = NULL, batch = NULL"
+            " WHERE batch IN (SELECT no FROM batch WHERE state < ?)",
+            (limit,),
+        ).rowcount
+        self.db.execute("DELETE FROM batch WHERE state < ?", (limit,))
+        return changed
+
+    def count(self) -> int:
+        """Return the number of entries."""
+        return int(self.db.execute("SELECT count(*) FROM entry").fetchone()[0])
+
+    def unknown(self) -> int:
+        """Return the number of entries whose content is unknown."""
+        return int(self.db.execute("SELECT count(*) FROM entry WHERE digest IS NULL").fetchone()[0])
+
+    def unchecked(self) -> bool:
+        """Tell whether some batch was written and never read back."""
+        return self.db.execute("SELECT 1 FROM batch WHERE state < ? LIMIT 1", (READ_BACK,)).fetchone() is not None
+
+    def last_position(self) -> int:
+        """Return the highest position in use, 0 when there is none."""
+        return int(self.db.execute("SELECT coalesce(max(pos), 0) FROM entry").fetchone()[0])
+
+    def intend(
+        self, run: str, ids: Sequence[str], digests: Sequence[bytes], versions: Sequence[bytes | None]
+    ) -> int:
+        """Put down a batch that is about to be written and return its number."""
+        with Transaction(self):
+            number = self.db.execute("INSERT INTO batch (run, state) VALUES (?, ?)", (run, WRITING)).lastrowid
+            self._put(ids, digests, versions, number)
+        assert number is not None
+        return number
+
+    def advance(self, number: int, state: int) -> None:
+        """Note that a batch has been WRITTEN or READ_BACK."""
+        self.db.execute("UPDATE batch SET state = ? WHERE no = ?", (state, number))
+
+    def adopt(
+        self, ids: Sequence[str], digests: Sequence[bytes | None], versions: Sequence[bytes | None]
+    ) -> None:
+        """Record what was read at the target, or None for "present, content unknown"."""
+        with Transaction(self):
+            self._put(ids, digests, versions, None)
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Remove entries: before a deletion, or when the target has lost them."""
+        with Transaction(self):
+            self.db.executemany("DELETE FROM entry WHERE id = ?", ((i,) for i in ids))
+
+    def doubt(self, ids: Sequence[str]) -> None:
+        """Mark entries as unknown, because the target was seen to differ."""
+        with Transaction(self):
+            self.db.executemany("UPDATE entry SET digest = NULL, version = NULL WHERE id = ?", ((i,) for i in ids))
+
+    def drop_versions(self) -> None:
+        """Forget every version token: the source's epoch has changed."""
+        self.db.execute("UPDATE entry SET version = NULL WHERE version IS NOT NULL")
+
+    def restamp(self, ids: Sequence[str], versions: Sequence[bytes | None]) -> None:
+        """Record new version tokens for records whose content did not change."""
+        with Transaction(self):
+            self.db.executemany("UPDATE entry SET version = ? WHERE id = ?", zip(versions, ids, strict=True))
+
+    def ids_at(self, positions: np.ndarray) -> list[str]:
+        """Return the ids at some positions."""
+        found: list[str] = []
+        for start in range(0, len(positions), _LOOKUP):
+            part = positions[start : start + _LOOKUP].tolist()
+            marks = ",".join("?" * len(part))
+            rows = self.db.execute(f"SELECT id FROM entry WHERE pos IN ({marks}) ORDER BY pos", part)
+            found += [row[0] for row in rows]
+        return found
+
+    def _put(
+        self,
+        ids: Sequence[str],
+        digests: Sequence[bytes | None],
+        versions: Sequence[bytes | None],
+        number: int | None,
+    ) -> None:
+        self.db.executemany(
+            "INSERT INTO entry (id, digest, version, batch) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id)"
+            " DO UPDATE SET digest = ?2, version = ?3, batch = ?4",
+            zip(ids, digests, versions, [number] * len(ids), strict=True),
+        )
+
+
+class Walk:
+    """One pass over the ledger beside a pass over a store; remembers which entries were met."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.cursor = 0
+        self.met = np.zeros(ledger.last_position() + 1, dtype=bool)
+
+    def match(self, ids: list[str]) -> Match:
+        """Return the entries of `ids`, reading ahead when the order is that of the ledger."""
+        rows = self.ledger.db.execute(
+            "SELECT pos, id, digest, version FROM entry WHERE pos > ? ORDER BY pos LIMIT ?", (self.cursor, len(ids))
+        ).fetchall()
+        if [row[1] for row in rows] != ids:
+            rows = self._look_up(ids)
+        positions = np.array([row[0] for row in rows], dtype=np.int64)
+        if len(rows) and (highest := int(positions.max())) > 0:
+            self.cursor = highest
+        return Match(positions, [row[2] for row in rows], [row[3] for row in rows])
+
+    def meet(self, positions: np.ndarray) -> np.ndarray:
+        """Mark positions as met and return which of them had been met before (bool, aligned)."""
+        if len(positions) and (highest := int(positions.max())) >= len(self.met):
+            # Doubling keeps the growth of a long first copy linear.
+            self.met = np.pad(self.met, (0, max(highest + 1 - len(self.met), len(self.met))))
+        before = self.met[positions].copy()
+        self.met[positions] = True
+        return before
+
+    def unmet(self) -> Iterator[list[str]]:
+        """Yield the ids of entries that were never met, some thousand at a time."""
+        positions = np.flatnonzero(~self.met[1:]) + 1
+        for start in range(0, len(positions), _LOOKUP):
+            found = self.ledger.ids_at(positions[start : start + _LOOKUP])
+            if found:
+                yield found
+
+    def _look_up(self, ids: list[str]) -> list[tuple[int, str, bytes | None, bytes | None]]:
+        found: dict[str, tuple[int, str, bytes | None, bytes | None]] = {}
+        for start in range(0, len(ids), _LOOKUP):
+            part = ids[start : start + _LOOKUP]
+            marks = ",".join("?" * len(part))
+            for row in self.ledger.db.execute(
+                f"SELECT pos, id, digest, version FROM entry WHERE id IN ({marks})", part
+            ):
+                found[row[1]] = row
+        return [found.get(i, (-1, i, None, None)) for i in ids]
+
+
+class Transaction:
+    """One SQLite transaction: all of it or none of it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.db = ledger.db
+
+    def __enter__(self) -> None:
+        self.db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        self.db.execute("ROLLBACK" if kind else "COMMIT")

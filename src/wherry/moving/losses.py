@@ -1,0 +1,193 @@
+"""What a move would lose: the source's capabilities less the target's.
+
+`possible` compares the two claims and needs no data. `Projection` is the same list as an act: it
+brings a batch into the form the target can hold, which is what is then written and what reading back
+is compared with. With an engine that keeps everything it does nothing at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wherry.canonical import canonical_json
+from wherry.moving.results import Loss
+from wherry.record import make_batch, vectors_of
+from wherry.space import Metric
+from wherry.stores.base import Capabilities, Kind
+
+_EXAMPLES = 5
+
+
+def possible(source: Capabilities, target: Capabilities, metric: Metric | None) -> list[Loss]:
+    """List what may be lost between two engines, whatever the data; most severe first."""
+    return sorted(_possible(source, target, metric), key=lambda loss: ("lossy", "rounding", "kept").index(loss.severity))
+
+
+def _possible(source: Capabilities, target: Capabilities, metric: Metric | None) -> Iterator[Loss]:
+    if target.precision_bits < source.precision_bits:
+        yield Loss("precision", "lossy", f"components are rounded to {target.precision_bits} bits")
+    if metric in target.normalises and metric not in source.normalises:
+        yield Loss("rounding", "rounding", f"vectors under {metric} are rounded: at most 1e-6 of their length")
+    if source.null_text and not target.null_text:
+        yield Loss("null-text", "lossy", "records without text come back with an empty text")
+    for kind in sorted(source.metadata - target.metadata):
+        yield Loss(f"metadata-{kind}", "lossy", _METADATA_WORDS[kind])
+    if _smaller(target.integer_bits, source.integer_bits):
+        yield Loss("long-integers", "lossy", f"integers beyond {target.integer_bits} bits become text")
+    if source.negative_zero and not target.negative_zero:
+        yield Loss("negative-zero", "lossy", "-0.0 in metadata becomes 0.0")
+    unseen = (source.filterable - target.filterable) & target.metadata
+    if unseen:
+        kinds = ", ".join(sorted(unseen))
+        yield Loss("not-filterable", "kept", f"the target keeps these kinds of value but cannot filter on them: {kinds}")
+
+
+_METADATA_WORDS = {
+    Kind.NULL: "keys with a null value are left out",
+    Kind.BOOL: "true and false become text",
+    Kind.INTEGER: "integers become text",
+    Kind.FLOAT: "floats become text",
+    Kind.TEXT: "texts are left out",
+    Kind.LIST: "lists become JSON text",
+    Kind.OBJECT: "nested objects become JSON text",
+    Kind.EMPTY: "an empty metadata object becomes no metadata",
+}
+
+
+@dataclass
+class Projection:
+    """Brings batches into the form a target can hold, and counts what that changed."""
+
+    target: Capabilities
+    changed: dict[str, list[str]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def does_nothing(self) -> bool:
+        """Whether every batch comes out as it went in."""
+        return not self._half and self.target.null_text and not self._touches_metadata
+
+    @property
+    def _half(self) -> bool:
+        return self.target.precision_bits == 16
+
+    @property
+    def _touches_metadata(self) -> bool:
+        keeps_all = self.target.metadata == frozenset(Kind) and self.target.negative_zero
+        return not (keeps_all and self.target.integer_bits is None)
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the batch as the target will hold it."""
+        if self.does_nothing:
+            return batch
+        vectors, texts, metadata = vectors_of(batch), batch.column("text"), batch.column("metadata")
+        ids = batch.column("id")
+        if self._half:
+            vectors = self._halved(ids, vectors)
+        if not self.target.null_text and texts.null_count:
+            self._count("null-text", ids.filter(pc.is_null(texts)).to_pylist())
+            texts = pc.fill_null(texts, "")
+        if self._touches_metadata:
+            metadata = self._flattened(ids.to_pylist(), metadata)
+        return make_batch(ids, vectors, texts, metadata)
+
+    def found(self, losses: list[Loss]) -> list[Loss]:
+        """Return the losses that really happened to the batches seen so far, counted, with examples.
+
+        Losses that touch every record, or none of whose doing is counted here, stay as they are.
+        """
+        counted = [loss for loss in losses if loss.code in _UNCOUNTED or loss.code in self.counts]
+        return [
+            replace(loss, records=self.counts.get(loss.code), examples=tuple(self.changed.get(loss.code, ())))
+            for loss in counted
+        ]
+
+    def _halved(self, ids: pa.Array, vectors: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            halves = vectors.astype(np.float16).astype(np.float32)
+        rounded = (halves != vectors).any(axis=1)
+        self._count("precision", ids.filter(pa.array(rounded)).to_pylist())
+        return halves
+
+    def _flattened(self, ids: list[str], metadata: pa.Array) -> pa.Array:
+        return pa.array(
+            [
+                None if text is None else self._flat(record_id, text)
+                for record_id, text in zip(ids, metadata.to_pylist(), strict=True)
+            ],
+            type=pa.string(),
+        )
+
+    def _flat(self, record_id: str, text: str) -> str | None:
+        value: dict[str, Any] = json.loads(text)
+        codes: set[str] = set()
+        if not value and Kind.EMPTY not in self.target.metadata:
+            self._count("metadata-empty-object", [record_id])
+            return None
+        flat = {k: self._value(v, codes) for k, v in value.items()}
+        kept = {k: v for k, v in flat.items() if v is not _LEFT_OUT}
+        for code in codes:
+            self._count(code, [record_id])
+        return text if not codes else canonical_json(json.dumps(kept, ensure_ascii=False))
+
+    def _value(self, value: Any, codes: set[str]) -> Any:
+        kind = kind_of(value)
+        if kind not in self.target.metadata:
+            codes.add(f"metadata-{kind}")
+            return _REPLACEMENTS[kind](value)
+        bits = self.target.integer_bits
+        if kind is Kind.INTEGER and bits is not None and value.bit_length() >= bits:
+            codes.add("long-integers")
+            return str(value)
+        if kind is Kind.FLOAT and value == 0 and not self.target.negative_zero and str(value)[0] == "-":
+            codes.add("negative-zero")
+            return 0.0
+        return value
+
+    def _count(self, code: str, ids: list[str]) -> None:
+        if ids:
+            self.counts[code] = self.counts.get(code, 0) + len(ids)
+            self.changed.setdefault(code, []).extend(ids[: _EXAMPLES - len(self.changed.get(code, ()))])
+
+
+_LEFT_OUT = object()
+_UNCOUNTED = frozenset({"rounding", "not-filterable"})
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+_REPLACEMENTS: dict[Kind, Callable[[Any], Any]] = {
+    Kind.NULL: lambda value: _LEFT_OUT,
+    Kind.TEXT: lambda value: _LEFT_OUT,
+    Kind.BOOL: _as_text,
+    Kind.INTEGER: _as_text,
+    Kind.FLOAT: _as_text,
+    Kind.LIST: _as_text,
+    Kind.OBJECT: _as_text,
+    Kind.EMPTY: _as_text,
+}
+
+
+def kind_of(value: Any) -> Kind:
+    """Return the kind of one metadata value."""
+    if value is None:
+        return Kind.NULL
+    if isinstance(value, bool):
+        return Kind.BOOL
+    for kind, types in ((Kind.INTEGER, int), (Kind.FLOAT, float), (Kind.TEXT, str), (Kind.LIST, list)):
+        if isinstance(value, types):
+            return kind
+    return Kind.OBJECT if value else Kind.EMPTY
+
+
+def _smaller(target: int | None, source: int | None) -> bool:
+    return target is not None and (source is None or target < source)

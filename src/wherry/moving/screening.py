@@ -1,0 +1,122 @@
+"""Which records a target can hold, decided before the first of them is written.
+
+Every check looks at a whole batch first; only a batch that fails one is looked at row by row. What
+does not pass becomes a `Reject` with a reason, and the rest of the batch goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wherry.canonical import canonical_metadata
+from wherry.record import Reject, dimension_of, vectors_of
+from wherry.space import Metric, Space
+from wherry.stores.base import Capabilities, IdKind
+
+# What a check returns: one bool per row (True = bad), the reason, the words for a person.
+Finding = tuple[np.ndarray, str, str]
+
+
+@dataclass(frozen=True)
+class Screened:
+    """The records that may cross, their metadata in canonical form, their row numbers, and the rest."""
+
+    records: pa.RecordBatch
+    metadata: pa.Array
+    rows: np.ndarray
+    rejects: list[Reject]
+
+
+def screen(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Screened:
+    """Split a batch into the records that `target` can hold in `space` and rejects."""
+    metadata = canonical_metadata(batch.column("metadata"))
+    rejects: dict[int, Reject] = {}
+    ids = batch.column("id")
+    for row, fault in metadata.faults.items():
+        rejects[row] = Reject(ids[row].as_py(), "BadMetadata", fault)
+    for bad, reason, words in _findings(batch, target, space):
+        for row in np.flatnonzero(bad).tolist():
+            rejects.setdefault(row, Reject(ids[row].as_py(), reason, words))
+    everything = np.arange(batch.num_rows)
+    if not rejects:
+        return Screened(batch, metadata.texts, everything, [])
+    rows = np.setdiff1d(everything, np.fromiter(rejects, dtype=np.int64))
+    keep = pa.array(rows)
+    return Screened(batch.take(keep), metadata.texts.take(keep), rows, [rejects[r] for r in sorted(rejects)])
+
+
+def _findings(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Iterator[Finding]:
+    for check in (_vectors, _ids, _texts):
+        yield from check(batch, target, space)
+
+
+def _vectors(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Iterator[Finding]:
+    vectors = vectors_of(batch)
+    every = np.ones(batch.num_rows, dtype=bool)
+    dimension = dimension_of(batch)
+    if space.dimension is not None and dimension != space.dimension:
+        yield every, "WrongDimension", f"{dimension} components, the collection has {space.dimension}"
+    if target.max_dimension is not None and dimension > target.max_dimension:
+        yield every, "WrongDimension", f"{dimension} components, the engine holds {target.max_dimension}"
+    # One sum sees every NaN and infinity; only then is the batch looked at row by row.
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspicious = not np.isfinite(vectors.sum(dtype=np.float64))
+    if suspicious:
+        yield ~np.isfinite(vectors).all(axis=1), "NonFinite", "the vector holds NaN or an infinity"
+    if space.metric is Metric.COSINE and not target.zero_vectors and dimension:
+        candidates = vectors[:, 0] == 0
+        if candidates.any():
+            yield candidates & ~vectors.any(axis=1), "ZeroVector", "a zero vector has no direction under cosine"
+    if target.precision_bits == 16:
+        beyond = np.abs(vectors) > np.finfo(np.float16).max
+        yield beyond.any(axis=1), "NonFinite", "a component is beyond what 16 bits can hold"
+
+
+def _ids(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Iterator[Finding]:
+    ids = batch.column("id")
+    lengths = pc.binary_length(ids)
+    yield _rows(pc.equal(lengths, 0)), "BadId", "the id is empty"
+    if target.max_id_bytes is not None:
+        yield (
+            _rows(pc.greater(lengths, target.max_id_bytes)),
+            "BadId",
+            f"the id is longer than the {target.max_id_bytes} bytes the engine holds",
+        )
+    if target.id_kind in _ID_SHAPES:
+        shape, words = _ID_SHAPES[target.id_kind]
+        yield ~_rows(pc.match_substring_regex(ids, shape)), "BadId", words
+
+
+_ID_SHAPES: dict[IdKind, tuple[str, str]] = {
+    # Only the canonical spelling: "4" and "0004" must stay two records.
+    IdKind.INTEGER: (r"^(0|-?[1-9]\d{0,18})$", "the target's ids are integers"),
+    IdKind.UUID: (r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "the target's ids are UUIDs in lower case"),
+}
+
+
+def _texts(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Iterator[Finding]:
+    if target.nul_in_text:
+        return
+    for name, pattern, finder in _NUL_PLACES:
+        yield (
+            _rows(pc.fill_null(finder(batch.column(name), pattern), False)),
+            "BadText",
+            f"the {name} holds a NUL character, which the engine cannot store",
+        )
+
+
+_NUL_PLACES: tuple[tuple[str, str, Callable[..., pa.Array]], ...] = (
+    ("id", "\x00", pc.match_substring),
+    ("text", "\x00", pc.match_substring),
+    # In JSON text NUL is written as an escape; an even number of backslashes before it is not one.
+    ("metadata", r"(^|[^\\])(\\\\)*\\u0000", pc.match_substring_regex),
+)
+
+
+def _rows(mask: pa.Array) -> np.ndarray:
+    return mask.to_numpy(zero_copy_only=False)
