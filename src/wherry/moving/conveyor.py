@@ -13,7 +13,6 @@ WRITTEN before the next one is begun: a crash leaves at most one batch to do aga
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from wherry.errors import ReadBackDiffers
 from wherry.moving.differences import Tolerance, align, differences
 from wherry.moving.ledger import READ_BACK, WRITTEN, Ledger
 from wherry.moving.losses import Projection
-from wherry.record import Reject
+from wherry.record import Page, Reject
 from wherry.stores.base import Writable
 
 
@@ -61,13 +60,11 @@ class Conveyor:
         self._reader = ThreadPoolExecutor(1, "wherry-read-back")
         self._writing: tuple[int, pa.RecordBatch, Future[None]] | None = None
         self._reading: tuple[int, Future[None]] | None = None
-        self._stopped = threading.Event()
 
     def __enter__(self) -> Conveyor:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stopped.set()
         # What is under way may finish or fail on its own; its batch stays marked as unfinished.
         self._writer.shutdown(wait=True, cancel_futures=True)
         self._reader.shutdown(wait=True, cancel_futures=True)
@@ -86,6 +83,10 @@ class Conveyor:
         """Wait until everything sent is written, read back and marked."""
         self._settle_write()
         self._settle_read()
+
+    def read(self, ids: pa.Array) -> Page:
+        """Read records of the target, after whatever is being read back."""
+        return self._reader.submit(self.target.fetch, ids).result()
 
     def _settle_write(self) -> None:
         if self._writing is None:

@@ -101,6 +101,10 @@ class Ledger:
         with Transaction(self):
             self.db.executemany("UPDATE entry SET digest = NULL, version = NULL WHERE id = ?", ((i,) for i in ids))
 
+    def doubt_all(self) -> None:
+        """Mark every entry as unknown: everything is to be read again."""
+        self.db.execute("UPDATE entry SET digest = NULL, version = NULL")
+
     def drop_versions(self) -> None:
         """Forget every version token: the source's epoch has changed."""
         self.db.execute("UPDATE entry SET version = NULL WHERE version IS NOT NULL")

@@ -1,0 +1,71 @@
+"""Making the ledger agree with what the target really holds, id by id, before anything is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from wherry.errors import MassDelete
+from wherry.moving.ledger import Ledger, Walk
+
+MASS_SHARE = 0.2
+MASS_RECORDS = 10
+
+
+def take_stock(ledger: Ledger, ids: Iterable[pa.Array]) -> None:
+    """Bring the ledger in line with the ids the target lists.
+
+    An entry the target no longer has is forgotten, so the record will be written again; an id the
+    ledger does not know becomes an entry of unknown content, so the record will be looked at.
+    """
+    walk = Walk(ledger)
+    for page in ids:
+        listed = page.to_pylist()
+        positions = walk.match(listed).positions
+        unknown = [listed[i] for i in np.flatnonzero(positions < 0).tolist()]
+        if unknown:
+            ledger.adopt(unknown, [None] * len(unknown), [None] * len(unknown))
+            walk.meet(walk.match(unknown).positions)
+        walk.meet(positions[positions >= 0])
+    for lost in list(walk.unmet()):
+        ledger.forget(lost)
+
+
+def doomed(ledger: Ledger, ids: Iterable[pa.Array]) -> int:
+    """Count the entries whose ids a source does not list."""
+    walk = Walk(ledger)
+    for page in ids:
+        positions = walk.match(page.to_pylist()).positions
+        walk.meet(positions[positions >= 0])
+    return sum(len(part) for part in walk.unmet())
+
+
+def require_few(deletions: int, held: int, allowed: bool, source: str, target: str) -> None:
+    """Raise MassDelete when a run would delete a large part of the target and nobody agreed."""
+    if allowed or deletions <= MASS_RECORDS or deletions <= held * MASS_SHARE:
+        return
+    raise MassDelete(
+        f"{deletions:,} of the {held:,} records at the target are not in the source and would be deleted",
+        where=f"{source} -> {target}",
+        left="nothing was deleted",
+        next="check that the source is the right one; then add --allow-mass-delete",
+    )
+
+
+def differing(ledger: Ledger, ids: Iterable[pa.Array]) -> tuple[list[str], list[str]]:
+    """Return (ids the ledger has and the listing has not, ids the listing has and the ledger has not)."""
+    walk = Walk(ledger)
+    extra: list[str] = []
+    for page in ids:
+        listed = page.to_pylist()
+        positions = walk.match(listed).positions
+        extra += [listed[i] for i in np.flatnonzero(positions < 0).tolist()]
+        walk.meet(positions[positions >= 0])
+    return list(_flat(walk.unmet())), extra
+
+
+def _flat(parts: Iterable[list[str]]) -> Iterator[str]:
+    for part in parts:
+        yield from part

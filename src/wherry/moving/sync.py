@@ -1,0 +1,356 @@
+"""Making a target equal to a source, in one run that is safe to repeat.
+
+Running it again is how it resumes, how it updates and how it repairs: it asks what the target holds,
+reads the source, writes the differences, deletes what the source no longer has, and reads back what
+it wrote. See `conveyor.py` for the steps of a batch and docs/crashes.md for what a crash leaves.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from wherry.errors import DiskFull, Integrity, Interrupted, WherryError
+from wherry.moving.census import differing, require_few, take_stock
+from wherry.moving.census import doomed as count_doomed
+from wherry.moving.conveyor import Conveyor, Load
+from wherry.moving.differences import tolerance_between
+from wherry.moving.journal import Journal
+from wherry.moving.ledger import Ledger
+from wherry.moving.losses import Projection
+from wherry.moving.opening import Source, Target, reading, writing
+from wherry.moving.plan import Outline, data_losses
+from wherry.moving.progress import Progress, silent
+from wherry.moving.results import LISTED, Level, Loss, SyncResult
+from wherry.moving.sorting import Sorter
+from wherry.moving.streams import ahead
+from wherry.record import Page, Reject
+from wherry.state import locked
+from wherry.stores.base import PAGE_ROWS, Readable, Versioned, Writable
+
+WRITE_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user asked for. level: how thoroughly the target is checked (see `sync`)."""
+
+    level: Level = Level.DIGESTS
+    accept_losses: bool = False
+    allow_mass_delete: bool = False
+
+
+@dataclass
+class Tally:
+    """What a run has counted so far."""
+
+    read: int = 0
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    quarantined: int = 0
+    looked: int = 0
+    rejects: list[Reject] = field(default_factory=list)
+
+    def require_conserved(self) -> None:
+        """Raise Integrity unless every record that was read is accounted for."""
+        accounted = self.created + self.changed + self.unchanged + self.quarantined
+        if self.read != accounted:
+            raise Integrity(f"{self.read:,} records were read and {accounted:,} are accounted for")
+
+    def to_dict(self) -> dict[str, int]:
+        """Return the counts as a JSON object."""
+        return {
+            "read": self.read,
+            "written": self.created + self.changed,
+            "unchanged": self.unchanged,
+            "deleted": self.deleted,
+            "quarantined": self.quarantined,
+        }
+
+
+def sync(
+    source: Source,
+    target: Target,
+    *,
+    level: str | Level = Level.DIGESTS,
+    accept_losses: bool = False,
+    allow_mass_delete: bool = False,
+    progress: Progress = silent,
+) -> SyncResult:
+    """Make `target` hold exactly what `source` holds.
+
+    level: `digests` (default) reads back what this run writes and trusts what earlier runs read
+    back; `deep` reads all of the target and mends what differs; `ids` and `counted` read nothing
+    back and end with a listing or a count. accept_losses: go on although the plan lists losses.
+    allow_mass_delete: delete more than a fifth of the target.
+
+    Raises Refused (losses, mass deletion, spaces that do not mix, no room), Busy, StoreError,
+    Integrity and Interrupted; whatever was written by then stays and the same call goes on from there.
+    """
+    wishes = Wishes(_level(level), accept_losses, allow_mass_delete)
+    with ExitStack() as stack:
+        from_ = stack.enter_context(reading(source))
+        to = stack.enter_context(writing(target))
+        return run_sync(from_, to, wishes, progress)
+
+
+def run_sync(source: Readable, target: Writable, wishes: Wishes, progress: Progress) -> SyncResult:
+    """Sync two open stores."""
+    started = time.perf_counter()
+    outline = Outline(source, target)
+    losses = data_losses(outline)
+    outline.require_accepted(losses, wishes.accept_losses)
+    outline.require_room()
+    with ExitStack() as stack:
+        stack.enter_context(locked(target.identity, target.address))
+        journal = Journal(target.identity)
+        stack.callback(journal.close)
+        run = journal.begin("sync", source.address, target.address, outline.plan(losses).to_dict())
+        attempt = _Run(source, target, outline, losses, wishes, journal, run, progress)
+        with _recorded(attempt, source.address, target.address):
+            target.prepare(outline.space, outline.from_.index, outline.from_.count)
+            stack.enter_context(target.exclusive())
+            attempt.go()
+        result = attempt.result(time.perf_counter() - started)
+        journal.end(run, "done", result.to_dict())
+        return result
+
+
+class _Run:
+    """One run of sync."""
+
+    def __init__(
+        self,
+        source: Readable,
+        target: Writable,
+        outline: Outline,
+        losses: tuple[Loss, ...],
+        wishes: Wishes,
+        journal: Journal,
+        run: str,
+        progress: Progress,
+    ) -> None:
+        self.source, self.target, self.outline, self.losses = source, target, outline, losses
+        self.wishes, self.journal, self.run, self.progress = wishes, journal, run, progress
+        self.ledger = Ledger(journal)
+        self.tally = Tally()
+        self.projection = Projection(target.capabilities)
+        self.tolerance = tolerance_between(source.capabilities, target.capabilities, outline.space.metric)
+        self.batch = min(WRITE_ROWS, target.capabilities.max_batch or WRITE_ROWS)
+        self.verified = Level.COUNTED
+        self.balanced = False
+
+    def go(self) -> None:
+        """Do all of it; the order of the steps is the crash table in docs/crashes.md."""
+        self.ledger.settle(read_back=self.wishes.level >= Level.DIGESTS)
+        if self.wishes.level is Level.DEEP:
+            self.ledger.doubt_all()
+        take_stock(self.ledger, self.target.ids())
+        held = self.ledger.count()
+        if held:
+            deletions = count_doomed(self.ledger, self.source.ids())
+            self._require_few(deletions, held)
+        with self._conveyor() as conveyor:
+            sorter = Sorter(
+                self.ledger, self.target.capabilities, self.outline.space, self.projection, self.tolerance, conveyor.read
+            )
+            self._cross(sorter, conveyor)
+            self.tally.require_conserved()
+            self._delete(sorter, held)
+        self.progress("finish", 0, None)
+        self.target.finish(self.outline.space, self.outline.from_.index)
+        self._check(held)
+
+    def _conveyor(self) -> Conveyor:
+        return Conveyor(
+            self.target,
+            self.ledger,
+            self.run,
+            self.projection,
+            self.tolerance,
+            read_back=self.wishes.level >= Level.DIGESTS,
+        )
+
+    def _cross(self, sorter: Sorter, conveyor: Conveyor) -> None:
+        new, changed = _Pile(self.batch, absent=True), _Pile(self.batch, absent=False)
+        for page in self._pages(sorter):
+            self.tally.read += page.read
+            found = sorter.sort(page)
+            self._set_aside(found.rejects)
+            self._adopt(found.adopted)
+            self.tally.unchanged += found.unchanged
+            for pile, load in ((new, found.new), (changed, found.changed)):
+                for part in pile.add(load):
+                    self._send(conveyor, sorter, part, pile.absent)
+            self.progress("sync", self.tally.read, self.outline.from_.count)
+        for pile in (new, changed):
+            for part in pile.rest():
+                self._send(conveyor, sorter, part, pile.absent)
+        conveyor.drain()
+
+    def _send(self, conveyor: Conveyor, sorter: Sorter, load: Load, absent: bool) -> None:
+        conveyor.send(load, absent)
+        if absent:
+            sorter.sent(load.records.column("id").to_pylist())
+            self.tally.created += load.records.num_rows
+        else:
+            self.tally.changed += load.records.num_rows
+
+    def _pages(self, sorter: Sorter) -> Iterator[Page]:
+        """Read the source: all of it, or only what its version tokens cannot prove unchanged."""
+        versioned = self.source if self.source.capabilities.detects_changes else None
+        if not isinstance(versioned, Versioned):
+            with ahead(self.source.scan(PAGE_ROWS)) as pages:
+                yield from pages
+            return
+        epoch = f"{self.source.identity}|{versioned.epoch()}"
+        if self.journal.recall("source_epoch") == epoch and self.ledger.count() > self.ledger.unknown():
+            yield from self._touched_pages(versioned, sorter)
+            return
+        self.ledger.drop_versions()
+        self.journal.remember("source_epoch", epoch)
+        with ahead(self.source.scan(PAGE_ROWS)) as pages:
+            yield from pages
+
+    def _touched_pages(self, versioned: Versioned, sorter: Sorter) -> Iterator[Page]:
+        with ahead(versioned.versions()) as listing:
+            for ids, tokens in listing:
+                unchanged, rest = sorter.pass_over(ids.to_pylist(), tokens.to_pylist())
+                self.tally.read += unchanged
+                self.tally.unchanged += unchanged
+                self.progress("sync", self.tally.read, self.outline.from_.count)
+                if len(rest):
+                    yield self.source.fetch(rest)
+
+    def _set_aside(self, rejects: list[Reject]) -> None:
+        if rejects:
+            self.journal.quarantine(self.run, rejects)
+            self.tally.quarantined += len(rejects)
+            self.tally.rejects += rejects[: LISTED - len(self.tally.rejects)]
+
+    def _adopt(self, load: Load) -> None:
+        if load.records.num_rows:
+            self.ledger.adopt(load.records.column("id").to_pylist(), load.digests, load.versions)
+            self.tally.looked += load.records.num_rows
+
+    def _delete(self, sorter: Sorter, held: int) -> None:
+        parts = list(sorter.unmet())
+        self._require_few(sum(map(len, parts)), held)
+        for part in parts:
+            self.ledger.forget(part)
+            for start in range(0, len(part), self.batch):
+                self.target.delete(pa.array(part[start : start + self.batch], type=pa.string()))
+            self.tally.deleted += len(part)
+            self.progress("delete", self.tally.deleted, None)
+
+    def _require_few(self, deletions: int, held: int) -> None:
+        require_few(deletions, held, self.wishes.allow_mass_delete, self.source.address, self.target.address)
+
+    def _check(self, held: int) -> None:
+        """Compare what the target says it holds with the ledger, and name the level that was reached."""
+        self.balanced = self.target.describe().count == self.ledger.count()
+        if self.wishes.level is Level.IDS:
+            missing, extra = differing(self.ledger, self.target.ids())
+            self.balanced = self.balanced and not missing and not extra
+        looked_at_all = self.tally.looked + self.tally.created + self.tally.changed == self.ledger.count()
+        if self.wishes.level < Level.DIGESTS:
+            self.verified = self.wishes.level
+        else:
+            self.verified = Level.DEEP if looked_at_all else Level.DIGESTS
+
+    def result(self, seconds: float) -> SyncResult:
+        """Return what the run did."""
+        return SyncResult(
+            source=self.source.address,
+            target=self.target.address,
+            **self.tally.to_dict(),
+            losses=self.losses,
+            verified=self.verified.word,
+            equal=self.balanced and not self.tally.quarantined,
+            seconds=round(seconds, 3),
+            run=self.run,
+            created=self.tally.created,
+            changed=self.tally.changed,
+            notes=(*self.outline.from_.notes, *self.outline.to.notes),
+            quarantine=tuple(self.tally.rejects),
+        )
+
+
+class _Pile:
+    """Collects loads until they fill a batch."""
+
+    def __init__(self, size: int, absent: bool) -> None:
+        self.size, self.absent = size, absent
+        self.loads: list[Load] = []
+        self.rows = 0
+
+    def add(self, load: Load) -> Iterator[Load]:
+        """Add a load and yield every full batch."""
+        if load.records.num_rows:
+            self.loads.append(load)
+            self.rows += load.records.num_rows
+        # A page that fills most of a batch goes as it is: joining would copy its vectors.
+        if self.rows >= self.size * 3 // 4:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[Load]:
+        """Yield everything that is left, in batches."""
+        if not self.rows:
+            return
+        whole = _joined(self.loads)
+        self.loads, self.rows = [], 0
+        for start in range(0, whole.records.num_rows, self.size):
+            yield whole.slice(start, self.size)
+
+
+def _joined(loads: list[Load]) -> Load:
+    if len(loads) == 1:
+        return loads[0]
+    records = pa.Table.from_batches([load.records for load in loads]).combine_chunks().to_batches()[0]
+    return Load(records, [d for load in loads for d in load.digests], [v for load in loads for v in load.versions])
+
+
+@contextmanager
+def _recorded(attempt: _Run, source: str, target: str) -> Iterator[None]:
+    """Note in the journal how a run ends that does not end well."""
+    journal, run, tally = attempt.journal, attempt.run, attempt.tally
+    try:
+        yield
+    except KeyboardInterrupt:
+        journal.end(run, "interrupted", tally.to_dict())
+        raise Interrupted(
+            f"interrupted after {tally.read:,} records were read",
+            where=f"{source} -> {target}",
+            left="what was written is in the target and noted in the journal",
+            next=f"wherry sync {source} {target}",
+        ) from None
+    except sqlite3.OperationalError as error:
+        raise _journal_error(error, journal) from error
+    except WherryError as error:
+        journal.end(run, "failed", {**tally.to_dict(), "error": error.to_dict()})
+        raise
+    except Exception as error:
+        journal.end(run, "failed", {**tally.to_dict(), "error": {"error": type(error).__name__}})
+        raise
+
+
+def _journal_error(error: sqlite3.OperationalError, journal: Journal) -> WherryError:
+    if "full" not in str(error):
+        return Integrity(f"the journal failed: {error}", where=str(journal.path))
+    return DiskFull(
+        "the disk is full: the journal could not be written",
+        where=str(journal.path),
+        left="what was written is in the target; the journal knows all but the last batch",
+        next="free some room and run the same command again",
+    )
+
+
+def _level(level: str | Level) -> Level:
+    return level if isinstance(level, Level) else Level.parse(level)
