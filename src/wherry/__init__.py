@@ -1,1 +1,98 @@
-"""Wherry: move a RAG collection between vector stores, and prove that nothing was lost."""
+"""Wherry: move a RAG collection between vector stores, and prove that nothing was lost.
+
+    import wherry
+
+    plan = wherry.plan("export.json", "pgvector:#guides")
+    result = wherry.sync("export.json", "pgvector:#guides")
+    proof = wherry.verify("export.json", "pgvector:#guides")
+
+The names below are the whole public interface; everything else may move.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wherry.address import Address
+    from wherry.errors import (
+        BadRecord,
+        Busy,
+        Different,
+        Integrity,
+        Interrupted,
+        Refused,
+        StoreError,
+        Usage,
+        WherryError,
+    )
+    from wherry.moving.plan import plan
+    from wherry.moving.results import Difference, Level, Loss, Plan, SyncResult, Verification
+    from wherry.moving.sync import sync
+    from wherry.moving.verify import verify
+    from wherry.record import Record, Reject
+    from wherry.space import Metric, Space
+    from wherry.stores.registry import open_source, open_target
+
+# Imported when first used: `wherry --help` must not wait for Arrow.
+_HOMES = {
+    "wherry.address": ("Address",),
+    "wherry.errors": (
+        "WherryError",
+        "Different",
+        "Usage",
+        "Refused",
+        "StoreError",
+        "BadRecord",
+        "Integrity",
+        "Busy",
+        "Interrupted",
+    ),
+    "wherry.moving.plan": ("plan",),
+    "wherry.moving.results": ("Difference", "Level", "Loss", "Plan", "SyncResult", "Verification"),
+    "wherry.moving.sync": ("sync",),
+    "wherry.moving.verify": ("verify",),
+    "wherry.record": ("Record", "Reject"),
+    "wherry.space": ("Metric", "Space"),
+    "wherry.stores.registry": ("open_source", "open_target"),
+}
+_WHERE = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: RUF022 - grouped by use
+    "plan",
+    "sync",
+    "verify",
+    "open_source",
+    "open_target",
+    "Address",
+    "Difference",
+    "Level",
+    "Loss",
+    "Metric",
+    "Plan",
+    "Record",
+    "Reject",
+    "Space",
+    "SyncResult",
+    "Verification",
+    "WherryError",
+    "Different",
+    "Usage",
+    "Refused",
+    "StoreError",
+    "BadRecord",
+    "Integrity",
+    "Busy",
+    "Interrupted",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'wherry' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

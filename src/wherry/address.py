@@ -50,9 +50,7 @@ class Address:
         rest, _, fragment = rest.partition("#")
         location, _, query = rest.partition("?")
         if location.startswith("//") and "@" in fragment and "@" not in location:
-            raise BadAddress(
-                "the address holds a # before its host", next="write # inside a password as %23"
-            )
+            raise BadAddress("the address holds a # before its host", next="write # inside a password as %23")
         name, _, late_query = fragment.partition("?")
         options = _options("&".join(part for part in (query, late_query) if part))
         if not scheme:

@@ -113,7 +113,11 @@ class Conveyor:
 
 
 def require_equal(
-    expected: pa.RecordBatch, actual: pa.RecordBatch, rejects: Sequence[Reject], tolerance: Tolerance, where: str
+    expected: pa.RecordBatch,
+    actual: pa.RecordBatch,
+    rejects: Sequence[Reject],
+    tolerance: Tolerance,
+    where: str,
 ) -> None:
     """Raise ReadBackDiffers, naming ids and fields, unless a batch reads back as it was written."""
     pair = align(expected, actual)

@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS entry (
 class Journal:
     """The journal of one target."""
 
-    def __init__(self, identity: str, path: Path | None = None) -> None:
+    def __init__(self, identity: str, path: Path | str | None = None) -> None:
         """Open the journal of the collection called `identity`, making the file if needed.
 
         path: another place for the file; ":memory:" keeps nothing, which is what a dry run wants.
@@ -118,12 +118,26 @@ class Journal:
 
     def quarantined(self, run: str) -> list[Reject]:
         """Return what a run put into quarantine."""
-        rows = self.db.execute("SELECT id, reason, detail FROM quarantine WHERE run = ? ORDER BY rowid", (run,))
+        rows = self.db.execute(
+            "SELECT id, reason, detail FROM quarantine WHERE run = ? ORDER BY rowid", (run,)
+        )
         return [Reject(*row) for row in rows]
+
+    def copy(self, path: Path) -> Journal:
+        """Return a copy in another file, for a dry run to write to."""
+        other = Journal("", path)
+        self.db.backup(other.db)
+        return other
 
     def close(self) -> None:
         """Close the file."""
         self.db.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 def folder() -> Path:

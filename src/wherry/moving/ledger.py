@@ -64,7 +64,10 @@ class Ledger:
 
     def unchecked(self) -> bool:
         """Tell whether some batch was written and never read back."""
-        return self.db.execute("SELECT 1 FROM batch WHERE state < ? LIMIT 1", (READ_BACK,)).fetchone() is not None
+        return (
+            self.db.execute("SELECT 1 FROM batch WHERE state < ? LIMIT 1", (READ_BACK,)).fetchone()
+            is not None
+        )
 
     def last_position(self) -> int:
         """Return the highest position in use, 0 when there is none."""
@@ -99,7 +102,9 @@ class Ledger:
     def doubt(self, ids: Sequence[str]) -> None:
         """Mark entries as unknown, because the target was seen to differ."""
         with Transaction(self):
-            self.db.executemany("UPDATE entry SET digest = NULL, version = NULL WHERE id = ?", ((i,) for i in ids))
+            self.db.executemany(
+                "UPDATE entry SET digest = NULL, version = NULL WHERE id = ?", ((i,) for i in ids)
+            )
 
     def doubt_all(self) -> None:
         """Mark every entry as unknown: everything is to be read again."""
@@ -149,7 +154,8 @@ class Walk:
     def match(self, ids: list[str]) -> Match:
         """Return the entries of `ids`, reading ahead when the order is that of the ledger."""
         rows = self.ledger.db.execute(
-            "SELECT pos, id, digest, version FROM entry WHERE pos > ? ORDER BY pos LIMIT ?", (self.cursor, len(ids))
+            "SELECT pos, id, digest, version FROM entry WHERE pos > ? ORDER BY pos LIMIT ?",
+            (self.cursor, len(ids)),
         ).fetchall()
         if [row[1] for row in rows] != ids:
             rows = self._look_up(ids)

@@ -27,14 +27,18 @@ _EXAMPLES = 5
 
 def possible(source: Capabilities, target: Capabilities, metric: Metric | None) -> list[Loss]:
     """List what may be lost between two engines, whatever the data; most severe first."""
-    return sorted(_possible(source, target, metric), key=lambda loss: ("lossy", "rounding", "kept").index(loss.severity))
+    return sorted(
+        _possible(source, target, metric), key=lambda loss: ("lossy", "rounding", "kept").index(loss.severity)
+    )
 
 
 def _possible(source: Capabilities, target: Capabilities, metric: Metric | None) -> Iterator[Loss]:
     if target.precision_bits < source.precision_bits:
         yield Loss("precision", "lossy", f"components are rounded to {target.precision_bits} bits")
     if metric in target.normalises and metric not in source.normalises:
-        yield Loss("rounding", "rounding", f"vectors under {metric} are rounded: at most 1e-6 of their length")
+        yield Loss(
+            "rounding", "rounding", f"vectors under {metric} are rounded: at most 1e-6 of their length"
+        )
     if source.null_text and not target.null_text:
         yield Loss("null-text", "lossy", "records without text come back with an empty text")
     for kind in sorted(source.metadata - target.metadata):
@@ -46,7 +50,11 @@ def _possible(source: Capabilities, target: Capabilities, metric: Metric | None)
     unseen = (source.filterable - target.filterable) & target.metadata
     if unseen:
         kinds = ", ".join(sorted(unseen))
-        yield Loss("not-filterable", "kept", f"the target keeps these kinds of value but cannot filter on them: {kinds}")
+        yield Loss(
+            "not-filterable",
+            "kept",
+            f"the target keeps these kinds of value but cannot filter on them: {kinds}",
+        )
 
 
 _METADATA_WORDS = {

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from pathlib import Path
 
 import pyarrow as pa
 
-from wherry.errors import LossNotAccepted, NotEnoughSpace, Refused, UnknownMetric
+from wherry.errors import LossNotAccepted, NotEnoughSpace, Refused
+from wherry.moving.census import take_stock
+from wherry.moving.differences import tolerance_between
+from wherry.moving.journal import Journal, every
+from wherry.moving.ledger import Ledger
 from wherry.moving.losses import Projection, possible
-from wherry.moving.results import Loss, Plan
-from wherry.record import Page
+from wherry.moving.opening import Source, Target, reading, writing
+from wherry.moving.progress import Progress, silent
+from wherry.moving.results import LISTED, Loss, Plan
+from wherry.moving.sorting import Sorter
+from wherry.moving.streams import ahead
+from wherry.record import Page, Reject
 from wherry.space import Space
-from wherry.stores.base import Collection, Readable, Writable
+from wherry.stores.base import PAGE_ROWS, Readable, Writable
 
+_ENOUGH_TO_TELL = 1000
 # Vector index, row headers and write-ahead log come on top of the plain bytes.
 _DISK_FACTOR = 2.0
 # Bytes beside vector, text and metadata that any engine needs for a record.
@@ -91,10 +101,19 @@ class Outline:
                 next="look at `wherry plan`, then add --accept-losses if that is what you want",
             )
 
+    def _seconds(self) -> float | None:
+        """Estimate the run: reading by the probe, writing by what earlier runs to this engine took."""
+        if self.read_rate is None:
+            return None
+        reading = self.from_.count / self.read_rate
+        writes = max(0, self.from_.count - self.to.count)
+        rate = write_rate(self.target.address.partition(":")[0])
+        return round(reading if rate is None else max(reading, writes / rate), 1)
+
     def plan(self, losses: tuple[Loss, ...] | None = None, **counts: object) -> Plan:
         """Return the plan, with what a scan found where there was one."""
         needed, free = self.disk()
-        seconds = None if self.read_rate is None else self.from_.count / self.read_rate
+        seconds = self._seconds()
         return Plan(
             source=self.source.address,
             target=self.target.address,
@@ -122,6 +141,58 @@ def data_losses(outline: Outline) -> tuple[Loss, ...]:
     return tuple(projection.found(list(outline.losses)))
 
 
+def plan(source: Source, target: Target, *, progress: Progress = silent) -> Plan:
+    """Work out what `sync` would do, without writing to either side.
+
+    The source is read once; the target is read where the journal does not know what it holds. Raises
+    what `sync` would raise before its first write, except for losses and missing room: those are in
+    the plan.
+    """
+    with reading(source) as from_, writing(target) as to:
+        outline = Outline(from_, to)
+        with tempfile.TemporaryDirectory(prefix="wherry-plan-") as scratch, Journal(to.identity) as journal:
+            with journal.copy(Path(scratch) / "journal.sqlite3") as copy:
+                return _sorted_plan(outline, Ledger(copy), progress)
+
+
+def _sorted_plan(outline: Outline, ledger: Ledger, progress: Progress) -> Plan:
+    source, target = outline.source, outline.target
+    ledger.settle(read_back=True)
+    take_stock(ledger, target.ids() if outline.to.exists else ())
+    projection = Projection(target.capabilities)
+    tolerance = tolerance_between(source.capabilities, target.capabilities, outline.space.metric)
+    sorter = Sorter(ledger, target.capabilities, outline.space, projection, tolerance, target.fetch)
+    counts = dict.fromkeys(("new", "changed", "unchanged", "quarantined"), 0)
+    rejects: list[Reject] = []
+    read = 0
+    with ahead(source.scan(PAGE_ROWS)) as pages:
+        for page in pages:
+            found = sorter.sort(page)
+            projection.apply(found.new.records)
+            counts["new"] += found.new.records.num_rows
+            counts["changed"] += found.changed.records.num_rows
+            counts["unchanged"] += found.unchanged
+            counts["quarantined"] += len(found.rejects)
+            rejects += found.rejects[: LISTED - len(rejects)]
+            read += page.read
+            progress("plan", read, outline.from_.count)
+    deleted = sum(len(part) for part in sorter.unmet())
+    losses = tuple(projection.found(list(outline.losses)))
+    return outline.plan(losses, **counts, deleted=deleted, quarantine=tuple(rejects))
+
+
+def write_rate(engine: str) -> float | None:
+    """Return the records per second that the latest large sync to this kind of engine wrote, or None."""
+    latest: tuple[str, float] | None = None
+    for journal in every():
+        with journal:
+            for run in journal.runs():
+                seconds, written = run["outcome"].get("seconds"), run["outcome"].get("written", 0)
+                if run["target"].startswith(f"{engine}:") and seconds and written >= _ENOUGH_TO_TELL:
+                    latest = max(latest or ("", 0.0), (run["started"], written / seconds))
+    return None if latest is None else latest[1]
+
+
 def first_page(source: Readable) -> Page | None:
     """Read the first page of a scan and stop there."""
     scan = source.scan(512)
@@ -139,17 +210,6 @@ def existing(path: str) -> str:
     while not at.exists():
         at = at.parent
     return os.fspath(at)
-
-
-def require_dimension(found: Collection, address: str) -> None:
-    """Raise UnknownMetric's sibling Refused when a collection does not tell its dimension."""
-    if found.space.dimension is None and found.count:
-        raise UnknownMetric(
-            f"{address} does not say how many components its vectors have",
-            where=address,
-            left="nothing was written",
-            next="check the collection with `wherry plan`",
-        )
 
 
 def _require_two(source: Readable, target: Writable) -> None:

@@ -71,7 +71,11 @@ def _vectors(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Itera
     if space.metric is Metric.COSINE and not target.zero_vectors and dimension:
         candidates = vectors[:, 0] == 0
         if candidates.any():
-            yield candidates & ~vectors.any(axis=1), "ZeroVector", "a zero vector has no direction under cosine"
+            yield (
+                candidates & ~vectors.any(axis=1),
+                "ZeroVector",
+                "a zero vector has no direction under cosine",
+            )
     if target.precision_bits == 16:
         beyond = np.abs(vectors) > np.finfo(np.float16).max
         yield beyond.any(axis=1), "NonFinite", "a component is beyond what 16 bits can hold"

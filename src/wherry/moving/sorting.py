@@ -59,7 +59,9 @@ class Sorter:
         rejects = [*page.rejects, *screened.rejects]
         self._keep(rejects)
         ids = screened.records.column("id").to_pylist()
-        load = Load(screened.records, digests(screened.records, screened.metadata), _versions(page, screened.rows))
+        load = Load(
+            screened.records, digests(screened.records, screened.metadata), _versions(page, screened.rows)
+        )
         match = self.walk.match(ids)
         repeated = self._repeated(ids, match.positions)
         if repeated.any():
@@ -69,7 +71,9 @@ class Sorter:
             ]
         absent = (match.positions < 0) & ~repeated
         self.waiting.update(ids[i] for i in np.flatnonzero(absent).tolist())
-        same = np.array([a is not None and a == b for a, b in zip(match.digests, load.digests, strict=True)], dtype=bool)
+        same = np.array(
+            [a is not None and a == b for a, b in zip(match.digests, load.digests, strict=True)], dtype=bool
+        )
         unknown = np.array([d is None for d in match.digests], dtype=bool) & ~absent & ~repeated
         same &= ~repeated & ~absent
         self._restamp(load, match.versions, same)

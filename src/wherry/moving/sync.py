@@ -110,8 +110,7 @@ def run_sync(source: Readable, target: Writable, wishes: Wishes, progress: Progr
     outline.require_room()
     with ExitStack() as stack:
         stack.enter_context(locked(target.identity, target.address))
-        journal = Journal(target.identity)
-        stack.callback(journal.close)
+        journal = stack.enter_context(Journal(target.identity))
         run = journal.begin("sync", source.address, target.address, outline.plan(losses).to_dict())
         attempt = _Run(source, target, outline, losses, wishes, journal, run, progress)
         with _recorded(attempt, source.address, target.address):
@@ -159,7 +158,12 @@ class _Run:
             self._require_few(deletions, held)
         with self._conveyor() as conveyor:
             sorter = Sorter(
-                self.ledger, self.target.capabilities, self.outline.space, self.projection, self.tolerance, conveyor.read
+                self.ledger,
+                self.target.capabilities,
+                self.outline.space,
+                self.projection,
+                self.tolerance,
+                conveyor.read,
             )
             self._cross(sorter, conveyor)
             self.tally.require_conserved()
@@ -314,7 +318,9 @@ def _joined(loads: list[Load]) -> Load:
     if len(loads) == 1:
         return loads[0]
     records = pa.Table.from_batches([load.records for load in loads]).combine_chunks().to_batches()[0]
-    return Load(records, [d for load in loads for d in load.digests], [v for load in loads for v in load.versions])
+    return Load(
+        records, [d for load in loads for d in load.digests], [v for load in loads for v in load.versions]
+    )
 
 
 @contextmanager

@@ -63,7 +63,9 @@ def _function(address: Address, name: str) -> Callable[[Address], object]:
     module = _module(address.scheme)
     function = getattr(module, name, None)
     if function is None:
-        raise Unsupported(f"{address.scheme} can only be read", where=str(address), next="choose another target")
+        raise Unsupported(
+            f"{address.scheme} can only be read", where=str(address), next="choose another target"
+        )
     return cast("Callable[[Address], object]", function)
 
 
