@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from wherry.address import Address
 from wherry.errors import DiskFull, Integrity, Interrupted, WherryError
 from wherry.moving.census import differing, require_few, take_stock
 from wherry.moving.census import doomed as count_doomed
@@ -27,6 +28,7 @@ from wherry.moving.opening import Source, Target, reading, writing
 from wherry.moving.plan import Outline, data_losses
 from wherry.moving.progress import Progress, silent
 from wherry.moving.results import LISTED, Level, Loss, SyncResult
+from wherry.moving.retry import retrying
 from wherry.moving.sorting import Sorter
 from wherry.moving.streams import ahead
 from wherry.record import Page, Reject
@@ -95,10 +97,16 @@ def sync(
     Integrity and Interrupted; whatever was written by then stays and the same call goes on from there.
     """
     wishes = Wishes(_level(level), accept_losses, allow_mass_delete)
-    with ExitStack() as stack:
-        from_ = stack.enter_context(reading(source))
-        to = stack.enter_context(writing(target))
-        return run_sync(from_, to, wishes, progress)
+    opened_here = isinstance(source, (str, Address)) and isinstance(target, (str, Address))
+
+    def attempt() -> SyncResult:
+        with reading(source) as from_, writing(target) as to:
+            return run_sync(from_, to, wishes, progress)
+
+    # An open store belongs to the caller, who alone can open it again.
+    if not opened_here:
+        return attempt()
+    return retrying(attempt, lambda error, wait: progress(f"waiting {wait:.0f} s: {error.what}", 0, None))
 
 
 def run_sync(source: Readable, target: Writable, wishes: Wishes, progress: Progress) -> SyncResult:

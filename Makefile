@@ -1,0 +1,37 @@
+# One command each; every target makes what it needs first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test bench campaign lint clean
+
+demo: $(VENV)/.installed-all      ## play the main job on a knowledge base that comes along
+	$(BIN)/wherry demo
+
+test: $(VENV)/.installed-test lint ## all tests that belong to a commit
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench
+
+bench: $(VENV)/.installed-test    ## the performance bars, as ratios within one run
+	$(BIN)/python -m bench
+
+campaign: $(VENV)/.installed-test ## the slow proofs: random kills, fuzzing, scale
+	$(BIN)/python -m pytest -m campaign -p no:randomly --timeout 3000
+
+clean:
+	rm -rf $(VENV) .wherry
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("wherry needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-all: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[all]"
+	touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	touch $@
