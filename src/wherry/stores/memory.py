@@ -6,13 +6,14 @@ Collections live in this process under their name (`memory:#name`) and keep reco
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
 
 from wherry.address import Address
-from wherry.errors import Busy, NoSuchCollection
+from wherry.errors import Busy, NoSuchCollection, Rejected
 from wherry.record import Page, dimension_of, schema
 from wherry.space import Metric, Space
 from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, IdKind, Index, Probe
@@ -42,31 +43,34 @@ CAPABILITIES = Capabilities(
 )
 
 
+# A page of wide records ends at about this many bytes, however few they are.
+_PAGE_BYTES = 16 << 20
+
+
 class _Shelf:
     """One collection: rows by id, each a batch of one row, in order of first arrival."""
 
-    def __init__(self) -> None:
-        self.space = Space()
-        self.index = Index()
+    def __init__(self, space: Space, index: Index) -> None:
+        self.space = space
+        self.index = index
         self.rows: dict[str, pa.RecordBatch] = {}
-        self.lock = threading.Lock()
 
 
 _shelves: dict[str, _Shelf] = {}
+# Apart from the shelves: a collection can be held before it is made.
+_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
-class MemoryStore:
-    """A collection in memory."""
+class MemorySource:
+    """A collection in memory, to be read."""
 
-    def __init__(self, name: str, create: bool) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        if create:
-            _shelves.setdefault(name, _Shelf())
 
     @property
     def address(self) -> str:
         """The address, fit to print."""
-        return f"memory:#{self.name}"
+        return str(Address("memory", "", self.name))
 
     @property
     def identity(self) -> str:
@@ -87,13 +91,13 @@ class MemoryStore:
     def describe(self) -> Collection:
         """Return what is there now."""
         shelf = self._shelf
-        return Collection(self.name, bool(shelf.space.dimension), len(shelf.rows), shelf.space, shelf.index)
+        return Collection(self.name, True, len(shelf.rows), shelf.space, shelf.index)
 
     def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Yield all records in the order of their first arrival, as of now."""
-        batches = list(self._shelf.rows.values())
-        for start in range(0, len(batches), rows):
-            yield Page(_joined(batches[start : start + rows], self._shelf.space))
+        shelf = self._shelf
+        for batches in _pages(list(shelf.rows.values()), rows):
+            yield Page(_joined(batches, shelf.space))
 
     def ids(self, rows: int = PAGE_ROWS) -> Iterator[pa.Array]:
         """Yield every id."""
@@ -104,20 +108,37 @@ class MemoryStore:
     def fetch(self, ids: pa.Array) -> Page:
         """Return the records with these ids."""
         shelf = self._shelf
-        batches = [shelf.rows[i] for i in ids.to_pylist() if i in shelf.rows]
-        return Page(_joined(batches, shelf.space))
+        found = [shelf.rows.get(record_id) for record_id in dict.fromkeys(ids.to_pylist())]
+        return Page(_joined([batch for batch in found if batch is not None], shelf.space))
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class MemoryStore(MemorySource):
+    """A collection in memory, to be written."""
+
+    def describe(self) -> Collection:
+        """Return what is there now, which may be nothing yet."""
+        if self.name not in _shelves:
+            return Collection(self.name, False, 0, Space())
+        return super().describe()
 
     def prepare(self, space: Space, index: Index, rows: int) -> None:
         """Create the collection if it is not there."""
-        shelf = self._shelf
-        if shelf.space.dimension is None:
-            shelf.space, shelf.index = space, index
+        _shelves.setdefault(self.name, _Shelf(space, index))
 
     def upsert(self, batch: pa.RecordBatch, absent: bool = False) -> None:
-        """Store records, each replacing what was under its id."""
-        rows = self._shelf.rows
+        """Store records, each replacing what was under its id. Raises Rejected for another dimension."""
+        shelf = self._shelf
+        if dimension_of(batch) != shelf.space.dimension:
+            raise Rejected(
+                f"{dimension_of(batch)} components, the collection has {shelf.space.dimension}",
+                where=self.address,
+                left="nothing of the batch was written",
+            )
         for position, record_id in enumerate(batch.column("id").to_pylist()):
-            rows[record_id] = batch.slice(position, 1)
+            shelf.rows[record_id] = batch.slice(position, 1)
 
     def delete(self, ids: pa.Array) -> None:
         """Delete records; unknown ids are ignored."""
@@ -130,27 +151,25 @@ class MemoryStore:
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold the collection against other writers of this process."""
-        if not self._shelf.lock.acquire(blocking=False):
+        lock = _locks[self.name]
+        if not lock.acquire(blocking=False):
             raise Busy(f"another run is writing {self.address}", where=self.address)
         try:
             yield
         finally:
-            self._shelf.lock.release()
-
-    def close(self) -> None:
-        """Nothing is held open."""
+            lock.release()
 
 
-def open_source(address: Address) -> MemoryStore:
+def open_source(address: Address) -> MemorySource:
     """Open a collection for reading. Raises NoSuchCollection when it is not there."""
-    store = MemoryStore(address.collection, create=False)
+    store = MemorySource(address.collection)
     store.describe()
     return store
 
 
 def open_target(address: Address) -> MemoryStore:
-    """Open a collection for writing."""
-    return MemoryStore(address.collection, create=True)
+    """Open a collection for writing; it is made by prepare, not here."""
+    return MemoryStore(address.collection)
 
 
 def probe() -> Probe:
@@ -161,6 +180,20 @@ def probe() -> Probe:
 def clear() -> None:
     """Forget every collection: for tests."""
     _shelves.clear()
+
+
+def _pages(batches: list[pa.RecordBatch], rows: int) -> Iterator[list[pa.RecordBatch]]:
+    """Cut single records into pages of at most `rows` records and about 16 MiB."""
+    page: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        page.append(batch)
+        size += batch.nbytes
+        if len(page) == rows or size >= _PAGE_BYTES:
+            yield page
+            page, size = [], 0
+    if page:
+        yield page
 
 
 def _joined(batches: list[pa.RecordBatch], space: Space) -> pa.RecordBatch:
