@@ -45,6 +45,12 @@ def blocks(page: Path) -> list[Block]:
     """Return the fenced blocks of a page in order."""
     text = page.read_text(encoding="utf-8")
     return [
-        Block(page, text[: match.start("body")].count("\n") + 1, match["lang"], match["body"], match["note"] or "")
+        Block(
+            page,
+            text[: match.start("body")].count("\n") + 1,
+            match["lang"],
+            match["body"],
+            match["note"] or "",
+        )
         for match in _FENCE.finditer(text)
     ]
