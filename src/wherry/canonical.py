@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,9 @@ from wherry.record import dimension_of, vectors_of
 
 DIGEST_BYTES = 16
 _FORM = b"wherry-record-1"
+# A fixed limit: the parser's own depends on how deep in calls it is asked.
+MAX_DEPTH = 500
+_NESTING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
 # orjson turns integers beyond 64 bits into floats; 19 digits is where they can begin.
 _LONG_INTEGER = r"\d{19}"
 
@@ -36,9 +40,10 @@ class BadMetadata(ValueError):
 def canonical_json(text: str) -> str:
     """Return the canonical text of one JSON object.
 
-    Raises BadMetadata when `text` is no JSON object, repeats a key, or holds NaN, an infinity or a
-    number beyond a double.
+    Raises BadMetadata when `text` is no JSON object, repeats a key, is nested deeper than MAX_DEPTH,
+    or holds NaN, an infinity, a number beyond a double or half of a surrogate pair.
     """
+    _require_shallow(text)
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
@@ -47,9 +52,29 @@ def canonical_json(text: str) -> str:
         raise BadMetadata("metadata is not a JSON object")
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except (orjson.JSONEncodeError, TypeError):
-        # Integers beyond 64 bits: the same order of keys, the digits in full.
-        return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    except TypeError:
+        return _in_full(value)
+
+
+def _in_full(value: dict[str, object]) -> str:
+    """Write what orjson cannot: integers beyond 64 bits, and more than 254 levels."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadMetadata("metadata holds half of a surrogate pair, which is no character") from None
+    return text
+
+
+def _require_shallow(text: str) -> None:
+    """Raise BadMetadata when brackets outside of strings are nested deeper than MAX_DEPTH."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for token in _NESTING.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token.group()[:1], 0)
+        if depth > MAX_DEPTH:
+            raise BadMetadata(f"metadata is nested deeper than {MAX_DEPTH} levels")
 
 
 @dataclass(frozen=True)
@@ -90,7 +115,7 @@ def _fast(row: int, text: str, careful: bool, colons: int, faults: dict[int, str
         if type(value) is not dict or len(value) != colons:
             return canonical_json(text)
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except ValueError:
+    except (ValueError, TypeError):
         return _strict(row, text, faults)
 
 
