@@ -63,9 +63,7 @@ def _function(address: Address, name: str) -> Callable[[Address], object]:
     module = _module(address.scheme)
     function = getattr(module, name, None)
     if function is None:
-        raise Unsupported(
-            f"{address.scheme} can only be read", where=str(address), next="choose another target"
-        )
+        raise Unsupported(f"{address.scheme} can only be read", where=str(address), next="choose another target")
     return cast("Callable[[Address], object]", function)
 
 
@@ -95,6 +93,9 @@ def _load(module: str, name: str, extra: str | None) -> ModuleType:
 def _probe(engine: Engine) -> Probe:
     try:
         module = _load(engine.module, engine.name, engine.extra)
+        return cast(Probe, module.probe())
     except MissingExtra as error:
         return Probe(engine.name, False, error.next)
-    return cast(Probe, module.probe())
+    except Exception as error:
+        # An engine that is installed but broken is what `doctor` is asked about; the others go on.
+        return Probe(engine.name, False, f"{type(error).__name__}: {error}")

@@ -1,0 +1,75 @@
+"""Calling an act and printing what it returned; every function returns the exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wherry.cli import out, show
+from wherry.cli.bars import listening
+from wherry.doctor import examine
+from wherry.moving.plan import plan as work_out
+from wherry.moving.sync import sync as make_equal
+from wherry.moving.verify import verify as compare
+from wherry.state import home
+
+
+def plan(source: str, target: str, json: bool) -> int:
+    """Work out and print what a sync would do."""
+    with listening(json) as progress:
+        result = work_out(source, target, progress=progress)
+    if json:
+        out.put_json(result.to_dict())
+    else:
+        out.put_all(show.plan(result))
+    return 0
+
+
+def sync(source: str, target: str, level: str, accept_losses: bool, allow_mass_delete: bool, json: bool) -> int:
+    """Make the target equal to the source."""
+    with listening(json) as progress:
+        result = make_equal(
+            source,
+            target,
+            level=level,
+            accept_losses=accept_losses,
+            allow_mass_delete=allow_mass_delete,
+            progress=progress,
+        )
+    if json:
+        out.put_json(result.to_dict())
+    else:
+        out.put_all(show.sync(result))
+    return result.exit_code
+
+
+def verify(source: str, target: str, level: str, json: bool) -> int:
+    """Compare two collections."""
+    with listening(json) as progress:
+        result = compare(source, target, level=level, progress=progress)
+    if json:
+        out.put_json(result.to_dict())
+    else:
+        out.put_all(show.verification(result))
+    return result.exit_code
+
+
+def demo(folder: Path | None, json: bool) -> int:
+    """Play the story that shows a whole move; folder None = a folder of the state folder."""
+    from wherry.demo.story import play
+
+    with listening(json) as listener:
+        result = play(folder or home() / "demo", listener.say, listener)
+    if json:
+        out.put_json(result)
+    return 0
+
+
+def doctor(json: bool) -> int:
+    """Print what works here and what does not."""
+    with listening(json):
+        health = examine()
+    if json:
+        out.put_json(health.to_dict())
+    else:
+        out.put_all(show.health(health))
+    return health.exit_code

@@ -1,0 +1,194 @@
+"""The commands: each reads its arguments and returns the job that `main` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Job = Callable[[], int]
+
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help="Address to read.", show_default=False)]
+Target = Annotated[str, typer.Argument(metavar="TARGET", help="Address to write.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Print a traceback when something goes wrong.")]
+Level = Annotated[str, typer.Option(help="counted, ids, digests or deep.", metavar="LEVEL")]
+
+# rich would double the time of --help.
+app = typer.Typer(
+    name="wherry",
+    rich_markup_mode=None,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+runs = typer.Typer(rich_markup_mode=None)
+app.add_typer(runs, name="runs", invoke_without_command=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"wherry {version('wherry')}")
+        raise typer.Exit
+
+
+@app.callback()
+def wherry(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Move a collection between vector stores, and prove that nothing was lost.
+
+    \b
+    Addresses:
+      export.json  dump.parquet  notes.jsonl   an archive file
+      pgvector:#docs                           a table of the built-in PostgreSQL
+      postgresql://user@host/db#docs           a table of any server
+      chroma:./folder#docs                     a Chroma folder
+      chroma+http://host:8000#docs             a Chroma server
+
+    \b
+    Exit codes:
+      0 done  1 different  2 usage  3 refused  4 store unreachable  5 bad record
+      6 integrity  7 busy  70 a bug of wherry  130 interrupted, resumable
+
+    \b
+    Example:
+      wherry plan export.json pgvector:#docs
+      wherry sync export.json pgvector:#docs
+      wherry verify export.json pgvector:#docs
+    """
+
+
+@app.command()
+def plan(source: Source, target: Target, json: Json = False, debug: Debug = False) -> Job:
+    """Say what a sync would do, lose and need; write nothing.
+
+    \b
+    Example:
+      wherry plan export.json pgvector:#docs
+    """
+    from wherry.cli import acts
+
+    return partial(acts.plan, source, target, json)
+
+
+@app.command()
+def sync(
+    source: Source,
+    target: Target,
+    level: Level = "digests",
+    accept_losses: Annotated[
+        bool, typer.Option("--accept-losses", help="Go on although the plan lists losses.")
+    ] = False,
+    allow_mass_delete: Annotated[
+        bool, typer.Option("--allow-mass-delete", help="Delete even a large part of the target.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Make TARGET equal to SOURCE.
+
+    Run it again to update, mend or resume. Whatever is written is read back and compared value by
+    value. --level deep reads all of the target again, ids and counted read nothing back.
+
+    \b
+    Example:
+      wherry sync export.json pgvector:#docs
+    """
+    from wherry.cli import acts
+
+    return partial(acts.sync, source, target, level, accept_losses, allow_mass_delete, json)
+
+
+@app.command()
+def verify(
+    source: Annotated[str, typer.Argument(metavar="A", help="Address to read.", show_default=False)],
+    target: Annotated[str, typer.Argument(metavar="B", help="Address to compare.", show_default=False)],
+    level: Level = "deep",
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Compare two collections and name every difference.
+
+    \b
+    Example:
+      wherry verify export.json pgvector:#docs
+    """
+    from wherry.cli import acts
+
+    return partial(acts.verify, source, target, level, json)
+
+
+@runs.callback()
+def list_runs(context: typer.Context, json: Json = False, debug: Debug = False) -> Job | None:
+    """List the runs that were made here, latest first.
+
+    \b
+    Example:
+      wherry runs
+      wherry runs show 20260301-101500-3f9a
+    """
+    if context.invoked_subcommand is not None:
+        return None
+    from wherry.cli import runs as journals
+
+    return partial(journals.list_all, json)
+
+
+@runs.command("show")
+def show_run(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(metavar="ID", show_default=False)],
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Show one run: its plan, its outcome, and every record in quarantine.
+
+    \b
+    Example:
+      wherry runs show 20260301-101500-3f9a
+    """
+    from wherry.cli import runs as journals
+
+    # `wherry runs --json show ID` means the same as `wherry runs show ID --json`.
+    before = context.parent.params if context.parent else {}
+    return partial(journals.show_one, run, json or bool(before.get("json")))
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where its files go; a folder of the state folder by default.", show_default=False),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Play a whole move with a small knowledge base: no key, no network.
+
+    \b
+    Example:
+      wherry demo --folder ./try
+    """
+    from wherry.cli import acts
+
+    return partial(acts.demo, folder, json)
+
+
+@app.command()
+def doctor(json: Json = False, debug: Debug = False) -> Job:
+    """Say which engines work here; show disk and memory.
+
+    \b
+    Example:
+      wherry doctor
+    """
+    from wherry.cli import acts
+
+    return partial(acts.doctor, json)
