@@ -39,8 +39,7 @@ class Outline:
         self.source, self.target = source, target
         self.from_, self.to = source.describe(), target.describe()
         _require_two(source, target)
-        if self.to.exists:
-            self.from_.space.require_same(self.to.space, source.address, target.address)
+        self.from_.space.require_same(self.to.space, source.address, target.address)
         self.space = self._space()
         metric = self.space.metric
         self.losses = tuple(possible(source.capabilities, target.capabilities, metric))
@@ -48,7 +47,8 @@ class Outline:
         self.row_bytes, self.read_rate = self._probe()
 
     def _space(self) -> Space:
-        space = self.from_.space.filled_from(self.to.space) if self.to.exists else self.from_.space
+        # A target that does not exist yet may state its metric in its address.
+        space = self.from_.space.filled_from(self.to.space)
         if space.metric is not None and space.metric not in self.target.capabilities.metrics:
             raise Refused(
                 f"{self.target.address} cannot search by {space.metric}",

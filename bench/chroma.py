@@ -1,0 +1,116 @@
+"""Bar 2: into Chroma against its own `add`, out of Chroma against its own `get`."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+
+import chromadb
+import numpy as np
+import orjson
+from chromadb.config import Settings
+
+import wherry
+from bench import tables
+from bench.measure import Bar, in_turn, per_second, rate_ratios, timed
+from bench.pg_copy import TARGET, fresh
+from wherry.record import make_batch, vectors_of
+from wherry.space import Metric, Space
+from wherry.stores.base import Index
+from wherry.stores.memory import MemoryStore
+
+ROWS = 6_000
+_SIZES = (500, 1_000, 2_500, 5_000)
+_numbers = itertools.count()
+
+
+def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
+    """Find Chroma's best batch size, then measure both directions beside it."""
+    batch = _filled("bench")
+    _archive(folder)
+    size = min(_SIZES, key=lambda n: timed(lambda: _add(folder, batch, n)))
+    add, from_memory, from_archive = in_turn(
+        [
+            lambda: _add(folder, batch, size),
+            lambda: _sync("memory:#bench", folder),
+            lambda: _sync(str(folder / "bench.parquet"), folder),
+        ],
+        rounds,
+    )
+    source = f"chroma:{folder / 'chroma-source'}#bench"
+    wherry.sync("memory:#bench", source)
+    page = min(_SIZES, key=lambda n: timed(lambda: _get(folder / "chroma-source", n)))
+    get, out = in_turn([lambda: _get(folder / "chroma-source", page), lambda: _out(source)], rounds)
+    shown = f"add {per_second(ROWS, add)} (best batch {size}), memory {per_second(ROWS, from_memory)}"
+    shown += f", archive {per_second(ROWS, from_archive)}"
+    back = f"get {per_second(ROWS, get)} (best page {page}), Chroma -> pg {per_second(ROWS, out)}"
+    return [
+        Bar("2a", "memory -> Chroma / native collection.add", 0.95, True, rate_ratios(from_memory, add), shown),
+        Bar(
+            "2b",
+            "archive -> Chroma / native collection.add",
+            0.95,
+            True,
+            rate_ratios(from_archive, add),
+            shown,
+        ),
+        Bar("2c", "Chroma -> pg / native collection.get", 0.9, True, rate_ratios(out, get), back),
+    ]
+
+
+def _filled(name: str):  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(1)
+    vectors = rng.standard_normal((ROWS, tables.DIMENSION)).astype(np.float32)
+    batch = make_batch(
+        [f"rec-{i:08d}" for i in range(ROWS)],
+        vectors,
+        [f"건강검진 결과를 읽는 법 {i}" for i in range(ROWS)],
+        [f'{{"source": "guide_{i % 97}.pdf", "page": {i % 40}, "score": 0.25}}' for i in range(ROWS)],
+    )
+    store = MemoryStore(name, create=True)
+    store.prepare(Space(tables.DIMENSION, Metric.L2), Index(), ROWS)
+    store.upsert(batch)
+    return batch
+
+
+def _archive(folder: Path) -> None:
+    wherry.sync("memory:#bench", str(folder / "bench.parquet"))
+
+
+def _add(folder: Path, batch, size: int) -> None:  # type: ignore[no-untyped-def]
+    collection = _client(folder / f"chroma-{next(_numbers)}").create_collection(
+        "bench", configuration={"hnsw": {"space": "l2"}}, embedding_function=None
+    )
+    for start in range(0, batch.num_rows, size):
+        part = batch.slice(start, size)
+        collection.add(
+            ids=part.column("id").to_pylist(),
+            embeddings=vectors_of(part),
+            documents=part.column("text").to_pylist(),
+            metadatas=[orjson.loads(text) for text in part.column("metadata").to_pylist()],
+        )
+
+
+def _sync(source: str, folder: Path) -> None:
+    target = folder / f"chroma-{next(_numbers)}"
+    result = wherry.sync(source, f"chroma:{target}#bench", level="counted")
+    if result.written != ROWS:
+        raise RuntimeError(f"{result.written} of {ROWS} records were written")
+    shutil.rmtree(target)
+
+
+def _get(path: Path, page: int) -> None:
+    collection = _client(path).get_collection("bench", embedding_function=None)
+    ids = collection.get(include=[])["ids"]
+    for start in range(0, len(ids), page):
+        collection.get(ids=ids[start : start + page], include=["embeddings", "documents", "metadatas"])
+
+
+def _out(source: str) -> None:
+    fresh()
+    wherry.sync(source, f"pgvector:#{TARGET}", level="counted")
+
+
+def _client(path: Path):  # type: ignore[no-untyped-def]
+    return chromadb.PersistentClient(str(path), settings=Settings(anonymized_telemetry=False))

@@ -1,0 +1,56 @@
+"""Bar 5: peak memory of a whole process, from 10,000 to 1,000,000 records."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from bench import tables
+from bench.measure import Bar
+from bench.pg_copy import SOURCE, TARGET, fresh
+
+# One process per figure: `getrusage` of the finished child is its own peak, the server not counted.
+_CHILD = """
+import resource, sys, wherry
+act, source, target = sys.argv[1:]
+result = getattr(wherry, act)(source, target)
+assert result.equal, result
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+_SMALL, _LARGE = 10_000, 1_000_000
+
+
+def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
+    """Measure a first sync, a sync with nothing to do, and a deep verification."""
+    peaks: dict[tuple[str, int], int] = {}
+    for size in (_SMALL, _LARGE):
+        tables.make(SOURCE, size)
+        fresh()
+        for name, act in (("first sync", "sync"), ("no change", "sync"), ("deep verify", "verify")):
+            peaks[name, size] = _peak(act)
+    tables.drop(SOURCE)
+    fresh()
+    return [
+        Bar(
+            "5",
+            f"peak memory, {_LARGE:,} / {_SMALL:,} records: {name}",
+            1.1,
+            False,
+            (peaks[name, _LARGE] / peaks[name, _SMALL],),
+            f"{peaks[name, _SMALL] / 1024:.0f} MiB -> {peaks[name, _LARGE] / 1024:.0f} MiB",
+        )
+        for name in ("first sync", "no change", "deep verify")
+    ]
+
+
+def _peak(act: str) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, act, f"pgvector:#{SOURCE}", f"pgvector:#{TARGET}"],
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout.split()[-1])

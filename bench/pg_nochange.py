@@ -1,0 +1,89 @@
+"""Bar 3: a sync with nothing to do, and one with ten changed records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import wherry
+from bench import tables
+from bench.measure import Bar, in_turn, per_second, time_ratios
+from bench.pg_copy import SOURCE, TARGET, fresh
+from wherry.stores.base import Readable
+from wherry.stores.registry import open_source, open_target
+
+_CHANGE = f"UPDATE {SOURCE} SET text = text || '.' WHERE id IN (SELECT id FROM {SOURCE} ORDER BY random() LIMIT 10)"
+
+
+def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
+    """Measure with and without the source's proof of what changed."""
+    tables.make(SOURCE, rows)
+    fresh()
+    wherry.sync(f"pgvector:#{SOURCE}", f"pgvector:#{TARGET}")
+    read, proved, changed = in_turn([_read, _nothing, _ten], rounds)
+    # The first sync without tokens has to look at everything; after it the ledger is the same.
+    _nothing_without_proof()
+    read_again, unproved = in_turn([_read, _nothing_without_proof], rounds)
+    shown = (
+        f"read {per_second(rows, read)}, no change {per_second(rows, proved)}, ten changed {per_second(rows, changed)}"
+    )
+    plain = f"every record read and digested: {per_second(rows, unproved)}, read {per_second(rows, read_again)}"
+    return [
+        Bar(
+            "3a",
+            "no-change sync / one binary COPY read of the source",
+            1.3,
+            False,
+            time_ratios(unproved, read_again),
+            plain,
+        ),
+        Bar(
+            "3b",
+            "the same where the source proves what changed",
+            1.3,
+            False,
+            time_ratios(proved, read),
+            shown,
+        ),
+        Bar("3c", "ten changed records / no change", 1.2, False, time_ratios(changed, proved), shown),
+    ]
+
+
+def _read() -> None:
+    tables.read(SOURCE)
+
+
+def _nothing() -> None:
+    result = wherry.sync(f"pgvector:#{SOURCE}", f"pgvector:#{TARGET}")
+    if result.written or result.deleted:
+        raise RuntimeError("a sync with nothing to do wrote something")
+
+
+def _ten() -> None:
+    with tables.connect() as connection:
+        connection.execute(_CHANGE)
+    result = wherry.sync(f"pgvector:#{SOURCE}", f"pgvector:#{TARGET}")
+    if result.written != 10:
+        raise RuntimeError(f"ten records were changed and {result.written} were written")
+
+
+class _WithoutProof:
+    """A source that keeps its version tokens to itself, as every other engine must."""
+
+    def __init__(self, store: Readable) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> object:
+        if name in ("epoch", "versions"):
+            raise AttributeError(name)
+        return getattr(self._store, name)
+
+
+def _nothing_without_proof() -> None:
+    source, target = open_source(f"pgvector:#{SOURCE}"), open_target(f"pgvector:#{TARGET}")
+    try:
+        result = wherry.sync(_WithoutProof(source), target)  # type: ignore[arg-type]
+    finally:
+        source.close()
+        target.close()
+    if result.written or result.deleted:
+        raise RuntimeError("a sync with nothing to do wrote something")

@@ -1,0 +1,44 @@
+"""Bar 4: deep verification against the read rate of the slower side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import wherry
+from bench import tables
+from bench.measure import Bar, in_turn, per_second
+from bench.pg_copy import SOURCE, TARGET, fresh
+from wherry.stores.registry import open_source
+
+
+def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
+    """Measure a deep verification beside scans of either side alone."""
+    tables.make(SOURCE, rows)
+    fresh()
+    wherry.sync(f"pgvector:#{SOURCE}", f"pgvector:#{TARGET}")
+    one, other, raw, both = in_turn([_scan(SOURCE), _scan(TARGET), lambda: tables.read(TARGET), _verify], rounds)
+    slower = [max(pair) for pair in zip(one, other, strict=True)]
+    ratios = tuple(s / b for s, b in zip(slower, both, strict=True))
+    shown = (
+        f"verify {per_second(rows, both)}, scan of a side {per_second(rows, slower)}, "
+        f"raw COPY that decodes nothing {per_second(rows, raw)}"
+    )
+    return [Bar("4", "deep verify pg <-> pg / scan of the slower side", 0.8, True, ratios, shown)]
+
+
+def _scan(table: str):  # type: ignore[no-untyped-def]
+    def scan() -> None:
+        store = open_source(f"pgvector:#{table}")
+        try:
+            for _ in store.scan():
+                pass
+        finally:
+            store.close()
+
+    return scan
+
+
+def _verify() -> None:
+    proof = wherry.verify(f"pgvector:#{SOURCE}", f"pgvector:#{TARGET}")
+    if proof.verdict != "verified":
+        raise RuntimeError("two equal tables were found to differ")
