@@ -140,9 +140,7 @@ class Lab(Fixtures):
 
     examples = 5
 
-    def __init__(
-        self, folder: Path, store: type[Flawed], alter: Alter | None, claims: dict[str, Any]
-    ) -> None:
+    def __init__(self, folder: Path, store: type[Flawed], alter: Alter | None, claims: dict[str, Any]) -> None:
         super().__init__(folder)
         self.store, self.alter = store, alter
         self.claims = replace(memory.CAPABILITIES, **claims)
@@ -236,9 +234,7 @@ def _without_sign(_: Flawed, batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _with_metadata(batch: pa.RecordBatch, change: Callable[[dict], dict | None]) -> pa.RecordBatch:
-    values = [
-        None if text is None else change(json.loads(text)) for text in batch.column("metadata").to_pylist()
-    ]
+    values = [None if text is None else change(json.loads(text)) for text in batch.column("metadata").to_pylist()]
     return _changed(batch, metadata=[None if value is None else json.dumps(value) for value in values])
 
 
@@ -264,9 +260,7 @@ FLAWS = (
     Flaw("short ids", "test_longest_id", {"max_id_bytes": 100}, Flawed, _short_ids),
     Flaw("short vectors", "test_most_components", {"max_dimension": 64}, Flawed, _short_vectors),
     Flaw("16 bits", "test_precision", {"precision_bits": 16}, Flawed, _halved),
-    Flaw(
-        "cosine", "test_normalises", {"normalises": frozenset({Metric.COSINE})}, Flawed, _rounded_under_cosine
-    ),
+    Flaw("cosine", "test_normalises", {"normalises": frozenset({Metric.COSINE})}, Flawed, _rounded_under_cosine),
     Flaw("l2 only", "test_metric_is_kept", {"metrics": frozenset({Metric.L2})}, FewMetrics),
     Flaw("doubling", "test_unique_ids", {"unique_ids": False}, Doubling),
     Flaw("live scan", "test_snapshot", {"snapshot_scan": False}, Live),

@@ -15,9 +15,7 @@ from wherry.testing.conformance import StoreConformance, verdicts
 each_flaw = pytest.mark.parametrize("flaw", FLAWS, ids=[flaw.name for flaw in FLAWS])
 
 
-def _verdicts(
-    folder: Path, test: str, store: type[Flawed], alter: Alter | None, claims: dict
-) -> dict[str, str]:
+def _verdicts(folder: Path, test: str, store: type[Flawed], alter: Alter | None, claims: dict) -> dict[str, str]:
     lab = Lab(folder, store, alter, {k: frozenset(v) if isinstance(v, set) else v for k, v in claims.items()})
     found = verdicts(StoreConformance, lab, test)
     assert found, "no such test"

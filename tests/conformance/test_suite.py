@@ -56,15 +56,11 @@ ONE_CASE = '"test_metadata_kind[null]": Gap(NEVER, "closed")'
 
 def _outcomes(folder: Path, *gaps: str) -> set[str]:
     """Run the suite over a store without index parameters; return the names that pytest reports."""
-    (folder / "test_lossy.py").write_text(
-        GAPPED.replace("GAPS", ", ".join(gaps)).replace("{{", "{").replace("}}", "}")
-    )
+    (folder / "test_lossy.py").write_text(GAPPED.replace("GAPS", ", ".join(gaps)).replace("{{", "{").replace("}}", "}"))
     tests = "gaps_name or index_parameters or null_text or metadata_kind"
     command = [sys.executable, "-m", "pytest", "-q", "-rf", "-p", "no:randomly", "-k", tests, str(folder)]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
-    failed = {
-        line.split("::")[-1].split(" ")[0] for line in ran.stdout.splitlines() if line.startswith("FAILED")
-    }
+    failed = {line.split("::")[-1].split(" ")[0] for line in ran.stdout.splitlines() if line.startswith("FAILED")}
     assert ran.returncode == (1 if failed else 0), ran.stdout
     return failed
 
@@ -81,9 +77,7 @@ def _outcomes(folder: Path, *gaps: str) -> set[str]:
     ],
     ids=["undeclared", "declared", "stale"],
 )
-def test_gap_is_declared_once_and_must_be_open(
-    tmp_path: Path, gaps: tuple[str, ...], failed: set[str]
-) -> None:
+def test_gap_is_declared_once_and_must_be_open(tmp_path: Path, gaps: tuple[str, ...], failed: set[str]) -> None:
     assert _outcomes(tmp_path, *gaps) == failed
 
 
@@ -153,9 +147,7 @@ def test_place_closes_what_it_opened(tmp_path: Path) -> None:
 def test_wherry_itself_does_not_import_its_tests() -> None:
     root = Path(wherry.__file__).parent
     sources = [path for path in root.rglob("*.py") if root / "testing" not in path.parents]
-    importing = [
-        path.name for path in sources for name in _imports(path) if name.startswith("wherry.testing")
-    ]
+    importing = [path.name for path in sources for name in _imports(path) if name.startswith("wherry.testing")]
     assert sources
     assert importing == []
 

@@ -33,6 +33,7 @@ AWKWARD_TEXTS = (
     "각", "\u1100\u1161\u11a8", "\\N", "\\.", "'\"`", "null", "NaN", "<script>", "%s %(x)s", "{0}",
     "\x7f\x1b[31m", "\u2028\u2029", "\uffff", "\U0010ffff", "١٢٣",
 )  # fmt: skip
+NUL_TEXTS = ("\x00", "a\x00b", "\x00가")
 AWKWARD_KEYS = (
     "", " ", "a.b", "$eq", "#", "id", "text", "document", "metadata", "embedding", "vector",
     "_wherry_metadata", "wherry_space", "chroma:document", "hnsw:space", "__proto__", "키", "a'b",
@@ -57,22 +58,20 @@ def held_by(capabilities: Capabilities) -> dict[str, Any]:
     }
 
 
-def ids(
-    id_kind: IdKind = IdKind.TEXT, max_id_bytes: int | None = None, nul: bool = True
-) -> st.SearchStrategy[str]:
+def ids(id_kind: IdKind = IdKind.TEXT, max_id_bytes: int | None = None, nul: bool = True) -> st.SearchStrategy[str]:
     """Ids of one kind, never empty."""
     if id_kind is IdKind.INTEGER:
         return st.integers(0, 2**63 - 1).map(str)
     if id_kind is IdKind.UUID:
         return st.uuids().map(UUID.__str__)
     limit = max_id_bytes if max_id_bytes is not None else 2000
-    drawn = st.sampled_from(LOOK_ALIKE_IDS) | _characters(nul, min_size=1, max_size=40)
+    drawn = st.sampled_from(LOOK_ALIKE_IDS + NUL_TEXTS * nul) | _characters(nul, min_size=1, max_size=40)
     return drawn.filter(lambda text: len(text.encode()) <= limit)
 
 
 def texts(nul: bool = True) -> st.SearchStrategy[str]:
     """Texts without lone surrogates; with U+0000 where `nul` allows it."""
-    return st.sampled_from(AWKWARD_TEXTS) | _characters(nul, max_size=80)
+    return st.sampled_from(AWKWARD_TEXTS + NUL_TEXTS * nul) | _characters(nul, max_size=80)
 
 
 def vectors(dimension: int, finite: bool = True, mild: bool = False) -> st.SearchStrategy[np.ndarray]:
@@ -146,9 +145,7 @@ def _keys(nul: bool) -> st.SearchStrategy[str]:
     return st.sampled_from(AWKWARD_KEYS) | _characters(nul, max_size=12)
 
 
-def _scalars(
-    integer_bits: int | None, nul: bool, negative_zero: bool
-) -> Mapping[Kind, st.SearchStrategy[Any]]:
+def _scalars(integer_bits: int | None, nul: bool, negative_zero: bool) -> Mapping[Kind, st.SearchStrategy[Any]]:
     largest = 2 ** ((integer_bits or 81) - 1) - 1
     floats = st.floats(allow_nan=False, allow_infinity=False)
     return {
@@ -160,9 +157,7 @@ def _scalars(
     }
 
 
-def _nested(
-    scalars: st.SearchStrategy[Any], keys: st.SearchStrategy[str]
-) -> Mapping[Kind, st.SearchStrategy[Any]]:
+def _nested(scalars: st.SearchStrategy[Any], keys: st.SearchStrategy[str]) -> Mapping[Kind, st.SearchStrategy[Any]]:
     inner = st.recursive(
         scalars,
         lambda below: st.lists(below, max_size=4) | st.dictionaries(keys, below, max_size=3),

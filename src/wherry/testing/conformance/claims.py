@@ -74,9 +74,7 @@ class Claims(Suite):
         if bits is not None and value.bit_length() >= bits:
             pytest.skip(f"{bits} bits are claimed")
         values = ({"v": value}, {"v": -value}, {"v": value, "w": 0.5})
-        assert place.survives(
-            place.target(), *[Record(place.ids(1)[0].as_py(), VECTOR, "", m) for m in values]
-        )
+        assert place.survives(place.target(), *[Record(place.ids(1)[0].as_py(), VECTOR, "", m) for m in values])
 
     def test_integers_beyond_the_claimed_bits(self, place: Place) -> None:
         """An engine that denies long integers really loses one."""

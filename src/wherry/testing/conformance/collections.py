@@ -239,9 +239,7 @@ class Moving(Suite):
         target, batch = place.target(), place.sample(200)
         target.upsert(batch.slice(0, 100))
         with ThreadPoolExecutor(3) as pool:
-            jobs = [
-                pool.submit(act, place, target, batch) for act in (_scan_often, _write_often, _fetch_often)
-            ]
+            jobs = [pool.submit(act, place, target, batch) for act in (_scan_often, _write_often, _fetch_often)]
             for job in jobs:
                 job.result(timeout=60)
         place.expect(target, batch)

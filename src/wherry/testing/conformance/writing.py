@@ -169,9 +169,7 @@ class Replacing(Suite):
 
     def test_text_is_replaced(self, place: Place) -> None:
         """A text becomes another, empty, or none, and comes back."""
-        texts = (
-            ["가나다", "가", "", "나"] if not place.capabilities.null_text else ["가", None, "", None, "나"]
-        )
+        texts = ["가나다", "가", "", "나"] if not place.capabilities.null_text else ["가", None, "", None, "나"]
         _replace(place, *[Record(place.ids(1)[0].as_py(), VECTOR, text, {"a": 1}) for text in texts])
 
     def test_vector_is_replaced(self, place: Place) -> None:
