@@ -14,6 +14,7 @@ A literal `?`, `#` or `%` in a name is percent-encoded. Passwords never leave th
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -22,7 +23,11 @@ from wherry.errors import BadAddress
 
 ARCHIVE_SUFFIXES = (".json", ".jsonl", ".parquet")
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
-_SECRET_OPTION = re.compile(r"pass|secret|token|key", re.IGNORECASE)
+_SECRET_OPTION = re.compile(r"pass|pwd|secret|token|key|auth|cred", re.IGNORECASE)
+# `//user:password@`, and what a mistyped address makes of it: `postgresql//user:…`, `postgresql:user:…`.
+# Greedy up to the last @: a password may hold an unencoded / or @, and must not show for that.
+_PASSWORD = re.compile(r"^(.*?//|/?)([^/:]*):(.*)@", re.DOTALL)
+_CREDENTIALS = re.compile(r"//|^/?[^/:]*:")
 _HIDDEN = "***"
 
 
@@ -49,8 +54,11 @@ class Address:
         scheme, rest = _split_scheme(text)
         rest, _, fragment = rest.partition("#")
         location, _, query = rest.partition("?")
-        if location.startswith("//") and "@" in fragment and "@" not in location:
-            raise BadAddress("the address holds a # before its host", next="write # inside a password as %23")
+        if "@" in query + fragment and _CREDENTIALS.search(location):
+            raise BadAddress(
+                "the address holds an @ after its first # or ?",
+                next="write # and ? inside a password as %23 and %3F, and @ in a name or an option as %40",
+            )
         name, _, late_query = fragment.partition("?")
         options = _options("&".join(part for part in (query, late_query) if part))
         if not scheme:
@@ -61,7 +69,7 @@ class Address:
     @property
     def path(self) -> str:
         """The location as a file path, decoded only where it was written as an URL."""
-        return self.location.removeprefix("//") if self.location.startswith("///") else self.location
+        return unquote(self.location[2:]) if self.location.startswith("///") else self.location
 
     @property
     def url(self) -> str:
@@ -86,7 +94,7 @@ class Address:
         shown = prefix + _without_password(self.location)
         if self.options:
             pairs = [
-                f"{quote(k, safe='')}={_HIDDEN if _SECRET_OPTION.search(k) else quote(v, safe=',./:')}"
+                f"{quote(k, safe='')}={_HIDDEN if _SECRET_OPTION.search(k) else quote(redact(v), safe=',./:*')}"
                 for k, v in sorted(self.options.items())
             ]
             shown += "?" + "&".join(pairs)
@@ -99,23 +107,35 @@ class Address:
 
 
 def redact(text: str, *secrets: str) -> str:
-    """Return `text` with each secret hidden, raw or URL-encoded, and every `//user:pw@` masked."""
-    for secret in filter(None, secrets):
-        for form in {secret, quote(secret, safe=""), quote(secret)}:
-            text = text.replace(form, _HIDDEN)
-    text = re.sub(r"(//[^/\s:@]*):[^/\s]*@", rf"\1:{_HIDDEN}@", text)
+    """Return `text` with each secret hidden, raw, quoted or URL-encoded, and every `//user:pw@` masked."""
+    forms = {form for secret in filter(None, secrets) for form in _spellings(secret)}
+    # The longest first: a secret may be part of another one.
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, _HIDDEN)
+    text = re.sub(r"(//[^/\s:]*):\S*@", rf"\1:{_HIDDEN}@", text)
     return re.sub(r"(?i)(password\s*=\s*)('[^']*'|\S+)", rf"\1{_HIDDEN}", text)
 
 
 def secrets_of(address: Address) -> list[str]:
-    """Return the secret values an address carries, decoded, for `redact`."""
+    """Return the secret values an address carries, raw and decoded, for `redact`."""
     found = [v for k, v in address.options.items() if _SECRET_OPTION.search(k)]
-    if address.location.startswith("//"):
-        userinfo, at, _ = address.location[2:].rpartition("@")
-        password = userinfo.partition(":")[2]
-        if at and password:
-            found += [password, unquote(password)]
+    for place in (address.location, *(v for v in address.options.values() if "//" in v)):
+        match = _PASSWORD.match(place)
+        if match and match[3]:
+            found += [match[3], unquote(match[3])]
     return found
+
+
+def _spellings(secret: str) -> set[str]:
+    """Return the forms in which drivers and libraries repeat a text in their messages."""
+    return {
+        secret,
+        quote(secret, safe=""),
+        quote(secret),
+        repr(secret)[1:-1],
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+    }
 
 
 def _split_scheme(text: str) -> tuple[str, str]:
@@ -149,16 +169,11 @@ def _options(query: str) -> dict[str, str]:
 
 
 def _encode_name(name: str) -> str:
-    return re.sub(r"[%?#\x00-\x20]", lambda m: quote(m.group()), name)
+    return re.sub(r"[%?#@\x00-\x20]", lambda m: quote(m.group()), name)
 
 
 def _without_password(location: str) -> str:
-    if not location.startswith("//"):
-        return location
-    # Up to the last @: a password may hold an unencoded / or @, and must not show for that.
-    userinfo, at, rest = location[2:].rpartition("@")
-    user, colon, _ = userinfo.partition(":")
-    return f"//{user}{colon}{_HIDDEN if colon else ''}{at}{rest}"
+    return _PASSWORD.sub(rf"\1\2:{_HIDDEN}@", location)
 
 
 def is_url(location: str) -> bool:

@@ -1,0 +1,71 @@
+"""Batches: what goes in comes out, sliced or not."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wherry.record import Page, Record, Reject, dimension_of, from_records, make_batch, schema, to_records, vectors_of
+from wherry.testing.strategies import batches, records
+
+
+def values(batch: pa.RecordBatch) -> list[tuple]:
+    """Return the records of a batch in a form that == compares bit by bit."""
+    return [
+        (r.id, np.asarray(r.vector, dtype=np.float32).tobytes(), r.text, json.dumps(r.metadata))
+        for r in to_records(batch)
+    ]
+
+
+@given(st.lists(records(4, finite=False), max_size=5))
+def test_records_survive_the_way_through_a_batch(rows: list[Record]) -> None:
+    assert values(from_records(rows, 4)) == [
+        (r.id, np.asarray(r.vector).tobytes(), r.text, json.dumps(r.metadata)) for r in rows
+    ]
+
+
+@given(batches(3), st.data())
+def test_a_slice_holds_its_own_rows(batch: pa.RecordBatch, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, batch.num_rows))
+    rows = data.draw(st.integers(0, batch.num_rows - start))
+    part = batch.slice(start, rows)
+    assert vectors_of(part).tobytes() == vectors_of(batch)[start : start + rows].tobytes()
+    assert vectors_of(part).shape == (rows, 3)
+    assert values(part) == values(batch)[start : start + rows]
+
+
+def test_vectors_are_used_without_a_copy() -> None:
+    vectors = np.arange(12, dtype=np.float32).reshape(4, 3)
+    batch = make_batch(list("abcd"), vectors, [None] * 4, [None] * 4)
+    assert np.shares_memory(vectors_of(batch), vectors)
+    assert np.shares_memory(vectors_of(batch.slice(1, 2)), vectors)
+
+
+def test_vectors_of_another_layout_are_brought_into_form() -> None:
+    wide = np.arange(12, dtype=np.float64).reshape(3, 4).T
+    batch = make_batch(list("abcd"), wide, [None] * 4, [None] * 4)
+    assert (vectors_of(batch) == wide).all()
+    assert vectors_of(batch).dtype == np.float32
+
+
+def test_an_empty_batch_knows_its_dimension() -> None:
+    batch = from_records([], 7)
+    assert (batch.num_rows, dimension_of(batch)) == (0, 7)
+    assert vectors_of(batch).shape == (0, 7)
+    assert to_records(batch) == []
+    assert batch.schema == schema(7)
+
+
+def test_columns_of_another_string_type_are_cast() -> None:
+    ids = pa.array(["a"], type=pa.large_string())
+    batch = make_batch(ids, np.ones((1, 2), dtype=np.float32), pa.nulls(1), pa.nulls(1, pa.string()))
+    assert batch.schema == schema(2)
+
+
+def test_a_page_accounts_for_its_rejects() -> None:
+    page = Page(from_records([Record("a", [1.0])]), [Reject("b", "MissingVector")])
+    assert page.read == 2
