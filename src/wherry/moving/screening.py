@@ -18,6 +18,8 @@ from wherry.record import Reject, dimension_of, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.base import Capabilities, IdKind
 
+# Digits from which on a number may be too large for 64 bits.
+_LONG_ID = 19
 # What a check returns: one bool per row (True = bad), the reason, the words for a person.
 Finding = tuple[np.ndarray, str, str]
 
@@ -94,6 +96,16 @@ def _ids(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Iterator[
     if target.id_kind in _ID_SHAPES:
         shape, words = _ID_SHAPES[target.id_kind]
         yield ~_rows(pc.match_substring_regex(ids, shape)), "BadId", words
+    if target.id_kind is IdKind.INTEGER and (pc.max(lengths).as_py() or 0) >= _LONG_ID:
+        yield _beyond_64_bits(ids), "BadId", "the target's ids are integers of 64 bits"
+
+
+def _beyond_64_bits(ids: pa.Array) -> np.ndarray:
+    """Tell which ids are integers too large for the target; the shape of the rest is checked apart."""
+    shaped = _rows(pc.match_substring_regex(ids, _ID_SHAPES[IdKind.INTEGER][0]))
+    return np.array(
+        [good and not -(2**63) <= int(i) < 2**63 for i, good in zip(ids.to_pylist(), shaped, strict=True)], dtype=bool
+    )
 
 
 _ID_SHAPES: dict[IdKind, tuple[str, str]] = {
