@@ -25,7 +25,7 @@ def list_all(json: bool) -> int:
     if json:
         out.put_json({"runs": [_brief(run) for run in found], "unreadable": [e.to_dict() for e in broken]})
     else:
-        out.put_all(_table(found) if found else ["No run was made here yet."])
+        out.put_all(_lines(found) if found else ["No run was made here yet."])
         for error in broken:
             out.tell(f"error: {safe(str(error.what))}\n  where: {safe(error.where)}\n  next: {error.next}")
     return JournalCorrupt.exit_code if broken else 0
@@ -100,28 +100,21 @@ def _listed(rejects: list[Reject]) -> dict[str, Any]:
     return {"quarantine": [{"id": r.id, "reason": r.reason, "detail": r.detail} for r in rejects]}
 
 
-def _table(found: list[dict[str, Any]]) -> list[RenderableType]:
-    head = ("run", "started", "act", "source → target", "status", "counts", "time")
-    rows = [
-        (
-            run["id"],
-            run["started"][:16].replace("T", " "),
-            run["act"],
-            f"{run['source']} → {run['target']}",
-            run["status"],
-            _counts(run),
-            _time(run),
-        )
-        for run in found
-    ]
-    parts: list[RenderableType] = [show.table(head, rows)]
+def _lines(found: list[dict[str, Any]]) -> list[RenderableType]:
+    """Return three lines per run: as one row, two addresses and the counts fit no terminal."""
+    parts: list[RenderableType] = []
+    for run in found:
+        started = run["started"][:19].replace("T", " ")
+        parts.append(f"{run['id']}  {started}  {run['act']:<6}  {run['status']:<22}  {_time(run)}")
+        parts.append(f"    {safe(run['source'])} → {safe(run['target'])}")
+        parts.append(f"    {_counts(run)}")
     latest = {run["target"]: run for run in reversed(found)}
     parts += [f"next: {_next(run)}" for run in latest.values() if "resumable" in run["status"]]
     return parts
 
 
 def _counts(run: dict[str, Any]) -> str:
-    """Return the counts that are not zero, as words: eleven columns fit no terminal."""
+    """Return the counts that are not zero, as words."""
     numbers = {name: run["outcome"].get(name) for name in _COUNTS} | {"quarantined": run["quarantined"]}
     return ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number) or "-"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FIRST = 20
 # Columns whose words stay on one line; what is long (addresses, details) folds instead.
-_WHOLE = ("run", "started", "act", "status", "time", "kind", "severity", "records", "reason", "engine", "usable")
+_WHOLE = ("kind", "severity", "records", "reason", "engine", "usable")
 _REACHED = {
     "deep": "deep: every record of the target was read back and compared value by value",
     "digests": "digests: what this run wrote was read back and compared value by value; the rest equals the "
