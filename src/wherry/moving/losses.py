@@ -8,6 +8,7 @@ is compared with. With an engine that keeps everything it does nothing at all.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wherry.canonical import canonical_json
+from wherry.canonical import canonical_json, canonical_metadata
 from wherry.moving.results import Loss
 from wherry.record import make_batch, vectors_of
 from wherry.space import Metric
-from wherry.stores.base import Capabilities, Kind
+from wherry.stores.base import ALL_KINDS, Capabilities, Kind
 
 _EXAMPLES = 5
 
@@ -36,9 +37,7 @@ def _possible(source: Capabilities, target: Capabilities, metric: Metric | None)
     if target.precision_bits < source.precision_bits:
         yield Loss("precision", "lossy", f"components are rounded to {target.precision_bits} bits")
     if metric in target.normalises and metric not in source.normalises:
-        yield Loss(
-            "rounding", "rounding", f"vectors under {metric} are rounded: at most 1e-6 of their length"
-        )
+        yield Loss("rounding", "rounding", f"vectors under {metric} are rounded: at most 1e-6 of their length")
     if source.null_text and not target.null_text:
         yield Loss("null-text", "lossy", "records without text come back with an empty text")
     for kind in sorted(source.metadata - target.metadata):
@@ -88,8 +87,11 @@ class Projection:
 
     @property
     def _touches_metadata(self) -> bool:
-        keeps_all = self.target.metadata == frozenset(Kind) and self.target.negative_zero
-        return not (keeps_all and self.target.integer_bits is None)
+        return self.target.metadata != ALL_KINDS or self._limits_numbers
+
+    @property
+    def _limits_numbers(self) -> bool:
+        return self.target.integer_bits is not None or not self.target.negative_zero
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the batch as the target will hold it."""
@@ -125,39 +127,62 @@ class Projection:
         return halves
 
     def _flattened(self, ids: list[str], metadata: pa.Array) -> pa.Array:
+        # What is no metadata at all passes as it is: it is for screening to set aside.
+        canonical = canonical_metadata(metadata).texts.to_pylist()
         return pa.array(
             [
-                None if text is None else self._flat(record_id, text)
-                for record_id, text in zip(ids, metadata.to_pylist(), strict=True)
+                original if text is None else self._flat(record_id, original, text)
+                for record_id, original, text in zip(ids, metadata.to_pylist(), canonical, strict=True)
             ],
             type=pa.string(),
         )
 
-    def _flat(self, record_id: str, text: str) -> str | None:
+    def _flat(self, record_id: str, original: str, text: str) -> str | None:
         value: dict[str, Any] = json.loads(text)
         codes: set[str] = set()
-        if not value and Kind.EMPTY not in self.target.metadata:
-            self._count("metadata-empty-object", [record_id])
-            return None
         flat = {k: self._value(v, codes) for k, v in value.items()}
         kept = {k: v for k, v in flat.items() if v is not _LEFT_OUT}
+        if not kept and Kind.EMPTY not in self.target.metadata:
+            self._count("metadata-empty-object", [record_id])
+            return None
         for code in codes:
             self._count(code, [record_id])
-        return text if not codes else canonical_json(json.dumps(kept, ensure_ascii=False))
+        return original if not codes else canonical_json(json.dumps(kept, ensure_ascii=False))
 
     def _value(self, value: Any, codes: set[str]) -> Any:
         kind = kind_of(value)
         if kind not in self.target.metadata:
             codes.add(f"metadata-{kind}")
-            return _REPLACEMENTS[kind](value)
+            value = _REPLACEMENTS[kind](value)
+        elif kind is Kind.INTEGER:
+            value = self._integer(value, codes)
+        elif kind is Kind.FLOAT:
+            value = self._float(value, codes)
+        elif kind in (Kind.LIST, Kind.OBJECT) and self._limits_numbers:
+            value = self._inside(value, codes)
+        # Without texts there is nothing that any value could become.
+        return _LEFT_OUT if isinstance(value, str) and Kind.TEXT not in self.target.metadata else value
+
+    def _inside(self, value: Any, codes: set[str]) -> Any:
+        """Bring the numbers inside a list or an object into form, at any depth without recursion here."""
+        return json.loads(
+            json.dumps(value),
+            parse_int=lambda digits: self._integer(int(digits), codes),
+            parse_float=lambda digits: self._float(float(digits), codes),
+        )
+
+    def _integer(self, value: int, codes: set[str]) -> int | str:
         bits = self.target.integer_bits
-        if kind is Kind.INTEGER and bits is not None and value.bit_length() >= bits:
-            codes.add("long-integers")
-            return str(value)
-        if kind is Kind.FLOAT and value == 0 and not self.target.negative_zero and str(value)[0] == "-":
-            codes.add("negative-zero")
-            return 0.0
-        return value
+        if bits is None or -(1 << (bits - 1)) <= value < 1 << (bits - 1):
+            return value
+        codes.add("long-integers")
+        return str(value)
+
+    def _float(self, value: float, codes: set[str]) -> float:
+        if self.target.negative_zero or value != 0 or math.copysign(1, value) > 0:
+            return value
+        codes.add("negative-zero")
+        return 0.0
 
     def _count(self, code: str, ids: list[str]) -> None:
         if ids:
