@@ -18,7 +18,7 @@ from bench.pg_copy import TARGET, fresh
 from wherry.record import make_batch, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.base import Index
-from wherry.stores.memory import MemoryStore
+from wherry.stores.registry import open_target
 
 ROWS = 6_000
 _SIZES = (500, 1_000, 2_500, 5_000)
@@ -68,7 +68,7 @@ def _filled(name: str):  # type: ignore[no-untyped-def]
         [f"건강검진 결과를 읽는 법 {i}" for i in range(ROWS)],
         [f'{{"source": "guide_{i % 97}.pdf", "page": {i % 40}, "score": 0.25}}' for i in range(ROWS)],
     )
-    store = MemoryStore(name, create=True)
+    store = open_target(f"memory:#{name}")
     store.prepare(Space(tables.DIMENSION, Metric.L2), Index(), ROWS)
     store.upsert(batch)
     return batch

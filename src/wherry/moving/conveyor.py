@@ -29,16 +29,16 @@ from wherry.stores.base import Writable
 
 @dataclass(frozen=True)
 class Load:
-    """Records on their way, with the digests and version tokens they are known by at the source."""
+    """Records on their way, with the digests and tokens they are known by at the source."""
 
     records: pa.RecordBatch
     digests: list[bytes]
-    versions: list[bytes | None]
+    tokens: list[bytes | None]
 
     def slice(self, start: int, rows: int) -> Load:
         """Return some rows of the load."""
         end = start + rows
-        return Load(self.records.slice(start, rows), self.digests[start:end], self.versions[start:end])
+        return Load(self.records.slice(start, rows), self.digests[start:end], self.tokens[start:end])
 
 
 class Conveyor:
@@ -72,7 +72,7 @@ class Conveyor:
     def send(self, load: Load, absent: bool) -> None:
         """Take a load of at most one batch; absent=True when the target holds none of its ids."""
         ids = load.records.column("id").to_pylist()
-        number = self.ledger.intend(self.run, ids, load.digests, load.versions)
+        number = self.ledger.intend(self.run, ids, load.digests, load.tokens)
         self._settle_write()
         records = self.projection.apply(load.records)
         future = self._writer.submit(self.target.upsert, records, absent)

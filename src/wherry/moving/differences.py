@@ -79,9 +79,7 @@ def differences(expected: pa.RecordBatch, actual: pa.RecordBatch, tolerance: Tol
         found.setdefault(row, []).append(("metadata", _kinds(expected, actual, "metadata", row)))
     ids = expected.column("id")
     return [
-        Difference(ids[row].as_py(), "different", name, detail)
-        for row in sorted(found)
-        for name, detail in found[row]
+        Difference(ids[row].as_py(), "different", name, detail) for row in sorted(found) for name, detail in found[row]
     ]
 
 

@@ -13,12 +13,12 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wherry.errors import JournalCorrupt
+from wherry.errors import Busy, DiskFull, Integrity, JournalCorrupt, WherryError
 from wherry.record import Reject
 from wherry.state import file_name, home
 
@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS quarantine (
 );
 CREATE TABLE IF NOT EXISTS batch (no INTEGER PRIMARY KEY, run TEXT NOT NULL, state INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS entry (
-    pos INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, digest BLOB, version BLOB, batch INTEGER
+    pos INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, digest BLOB, token BLOB, batch INTEGER
 );
 """
 
@@ -57,12 +57,7 @@ class Journal:
             self.remember("identity", self.recall("identity") or identity)
             self._check_format()
         except sqlite3.DatabaseError as error:
-            raise JournalCorrupt(
-                f"the journal cannot be read ({error})",
-                where=str(self.path),
-                left="the target is as the last run left it",
-                next="move the file away and run sync again; it will read the target to learn what is there",
-            ) from None
+            raise _named(error, self.path) from None
 
     def _check_format(self) -> None:
         found = self.recall("format") or str(FORMAT)
@@ -97,7 +92,7 @@ class Journal:
         """Note how a run ended: `done`, `failed` or `interrupted`, with its outcome."""
         self.db.execute(
             "UPDATE run SET ended = ?, status = ?, outcome = ? WHERE id = ?",
-            (_now(), status, json.dumps(outcome, ensure_ascii=False), run),
+            (_now(), status, printable(json.dumps(outcome, ensure_ascii=False)), run),
         )
 
     def quarantine(self, run: str, rejects: Sequence[Reject]) -> None:
@@ -118,9 +113,7 @@ class Journal:
 
     def quarantined(self, run: str) -> list[Reject]:
         """Return what a run put into quarantine."""
-        rows = self.db.execute(
-            "SELECT id, reason, detail FROM quarantine WHERE run = ? ORDER BY rowid", (run,)
-        )
+        rows = self.db.execute("SELECT id, reason, detail FROM quarantine WHERE run = ? ORDER BY rowid", (run,))
         return [Reject(*row) for row in rows]
 
     def copy(self, path: Path) -> Journal:
@@ -136,8 +129,10 @@ class Journal:
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise _named(error, self.path) from error
 
 
 def folder() -> Path:
@@ -147,10 +142,25 @@ def folder() -> Path:
     return path
 
 
-def every() -> Iterator[Journal]:
-    """Yield the journal of every target this state folder knows; the caller closes them."""
-    for path in sorted(folder().glob("*.sqlite3")):
-        yield Journal("", path)
+def _named(error: sqlite3.DatabaseError, path: Path | str) -> WherryError:
+    """Return what an error of SQLite means for the one who runs wherry."""
+    if "full" in str(error):
+        return DiskFull(
+            "the disk is full: the journal could not be written",
+            where=str(path),
+            left="what was written is in the target; the journal knows all but the last batch",
+            next="free some room and run the same command again",
+        )
+    if "locked" in str(error):
+        return Busy("another process holds the journal", where=str(path), next="run the same command again")
+    if "I/O" in str(error):
+        return Integrity(f"the journal failed: {error}", where=str(path), next="look at the disk")
+    return JournalCorrupt(
+        f"the journal cannot be read ({error})",
+        where=str(path),
+        left="the target is as the last run left it",
+        next="move the file away and run sync again; it will read the target to learn what is there",
+    )
 
 
 def printable(text: str) -> str:

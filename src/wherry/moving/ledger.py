@@ -26,12 +26,24 @@ _LOOKUP = 8000
 class Match:
     """Entries for a sequence of ids, aligned with it.
 
-    positions: int64, -1 where the ledger has no such id. digests, versions: None where unknown.
+    positions: int64, -1 where the ledger has no such id. digests, tokens: None where unknown; an
+    entry without a digest has no token either.
     """
 
     positions: np.ndarray
     digests: list[bytes | None]
-    versions: list[bytes | None]
+    tokens: list[bytes | None]
+
+    def proved(self, tokens: list[bytes]) -> np.ndarray:
+        """Tell which entries carry exactly these tokens (bool, aligned)."""
+        if self.tokens == tokens:
+            return np.ones(len(tokens), dtype=bool)
+        return np.array([a == b for a, b in zip(self.tokens, tokens, strict=True)], dtype=bool)
+
+    def at(self, rows: np.ndarray) -> Match:
+        """Return the entries at some rows."""
+        picked = rows.tolist()
+        return Match(self.positions[rows], [self.digests[i] for i in picked], [self.tokens[i] for i in picked])
 
 
 class Ledger:
@@ -47,7 +59,7 @@ class Ledger:
         """
         limit = READ_BACK if read_back else WRITTEN
         changed = self.db.execute(
-            "UPDATE entry SET digest = NULL, version = NULL, batch = NULL"
+            "UPDATE entry SET digest = NULL, token = NULL, batch = NULL"
             " WHERE batch IN (SELECT no FROM batch WHERE state < ?)",
             (limit,),
         ).rowcount
@@ -64,22 +76,17 @@ class Ledger:
 
     def unchecked(self) -> bool:
         """Tell whether some batch was written and never read back."""
-        return (
-            self.db.execute("SELECT 1 FROM batch WHERE state < ? LIMIT 1", (READ_BACK,)).fetchone()
-            is not None
-        )
+        return self.db.execute("SELECT 1 FROM batch WHERE state < ? LIMIT 1", (READ_BACK,)).fetchone() is not None
 
     def last_position(self) -> int:
         """Return the highest position in use, 0 when there is none."""
         return int(self.db.execute("SELECT coalesce(max(pos), 0) FROM entry").fetchone()[0])
 
-    def intend(
-        self, run: str, ids: Sequence[str], digests: Sequence[bytes], versions: Sequence[bytes | None]
-    ) -> int:
+    def intend(self, run: str, ids: Sequence[str], digests: Sequence[bytes], tokens: Sequence[bytes | None]) -> int:
         """Put down a batch that is about to be written and return its number."""
         with Transaction(self):
             number = self.db.execute("INSERT INTO batch (run, state) VALUES (?, ?)", (run, WRITING)).lastrowid
-            self._put(ids, digests, versions, number)
+            self._put(ids, digests, tokens, number)
         assert number is not None
         return number
 
@@ -87,12 +94,10 @@ class Ledger:
         """Note that a batch has been WRITTEN or READ_BACK."""
         self.db.execute("UPDATE batch SET state = ? WHERE no = ?", (state, number))
 
-    def adopt(
-        self, ids: Sequence[str], digests: Sequence[bytes | None], versions: Sequence[bytes | None]
-    ) -> None:
+    def adopt(self, ids: Sequence[str], digests: Sequence[bytes | None], tokens: Sequence[bytes | None]) -> None:
         """Record what was read at the target, or None for "present, content unknown"."""
         with Transaction(self):
-            self._put(ids, digests, versions, None)
+            self._put(ids, digests, tokens, None)
 
     def forget(self, ids: Sequence[str]) -> None:
         """Remove entries: before a deletion, or when the target has lost them."""
@@ -102,22 +107,20 @@ class Ledger:
     def doubt(self, ids: Sequence[str]) -> None:
         """Mark entries as unknown, because the target was seen to differ."""
         with Transaction(self):
-            self.db.executemany(
-                "UPDATE entry SET digest = NULL, version = NULL WHERE id = ?", ((i,) for i in ids)
-            )
+            self.db.executemany("UPDATE entry SET digest = NULL, token = NULL WHERE id = ?", ((i,) for i in ids))
 
     def doubt_all(self) -> None:
         """Mark every entry as unknown: everything is to be read again."""
-        self.db.execute("UPDATE entry SET digest = NULL, version = NULL")
+        self.db.execute("UPDATE entry SET digest = NULL, token = NULL")
 
-    def drop_versions(self) -> None:
-        """Forget every version token: the source's epoch has changed."""
-        self.db.execute("UPDATE entry SET version = NULL WHERE version IS NOT NULL")
+    def drop_tokens(self) -> None:
+        """Forget every token token: the source's epoch has changed."""
+        self.db.execute("UPDATE entry SET token = NULL WHERE token IS NOT NULL")
 
-    def restamp(self, ids: Sequence[str], versions: Sequence[bytes | None]) -> None:
-        """Record new version tokens for records whose content did not change."""
+    def restamp(self, ids: Sequence[str], tokens: Sequence[bytes | None]) -> None:
+        """Record new token tokens for records whose content did not change."""
         with Transaction(self):
-            self.db.executemany("UPDATE entry SET version = ? WHERE id = ?", zip(versions, ids, strict=True))
+            self.db.executemany("UPDATE entry SET token = ? WHERE id = ?", zip(tokens, ids, strict=True))
 
     def ids_at(self, positions: np.ndarray) -> list[str]:
         """Return the ids at some positions."""
@@ -133,13 +136,13 @@ class Ledger:
         self,
         ids: Sequence[str],
         digests: Sequence[bytes | None],
-        versions: Sequence[bytes | None],
+        tokens: Sequence[bytes | None],
         number: int | None,
     ) -> None:
         self.db.executemany(
-            "INSERT INTO entry (id, digest, version, batch) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id)"
-            " DO UPDATE SET digest = ?2, version = ?3, batch = ?4",
-            zip(ids, digests, versions, [number] * len(ids), strict=True),
+            "INSERT INTO entry (id, digest, token, batch) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id)"
+            " DO UPDATE SET digest = ?2, token = ?3, batch = ?4",
+            zip(ids, digests, tokens, [number] * len(ids), strict=True),
         )
 
 
@@ -154,7 +157,7 @@ class Walk:
     def match(self, ids: list[str]) -> Match:
         """Return the entries of `ids`, reading ahead when the order is that of the ledger."""
         rows = self.ledger.db.execute(
-            "SELECT pos, id, digest, version FROM entry WHERE pos > ? ORDER BY pos LIMIT ?",
+            "SELECT pos, id, digest, token FROM entry WHERE pos > ? ORDER BY pos LIMIT ?",
             (self.cursor, len(ids)),
         ).fetchall()
         if [row[1] for row in rows] != ids:
@@ -173,6 +176,10 @@ class Walk:
         self.met[positions] = True
         return before
 
+    def missing(self) -> int:
+        """Count the entries that were never met."""
+        return self.ledger.count() - int(self.met.sum())
+
     def unmet(self) -> Iterator[list[str]]:
         """Yield the ids of entries that were never met, some thousand at a time."""
         positions = np.flatnonzero(~self.met[1:]) + 1
@@ -186,9 +193,7 @@ class Walk:
         for start in range(0, len(ids), _LOOKUP):
             part = ids[start : start + _LOOKUP]
             marks = ",".join("?" * len(part))
-            for row in self.ledger.db.execute(
-                f"SELECT pos, id, digest, version FROM entry WHERE id IN ({marks})", part
-            ):
+            for row in self.ledger.db.execute(f"SELECT pos, id, digest, token FROM entry WHERE id IN ({marks})", part):
                 found[row[1]] = row
         return [found.get(i, (-1, i, None, None)) for i in ids]
 
@@ -203,4 +208,10 @@ class Transaction:
         self.db.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: object, *rest: object) -> None:
-        self.db.execute("ROLLBACK" if kind else "COMMIT")
+        try:
+            if kind is None:
+                self.db.execute("COMMIT")
+        finally:
+            # SQLite has rolled back by itself when the disk is full; a second time would be an error.
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")

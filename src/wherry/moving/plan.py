@@ -6,14 +6,17 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
-from wherry.errors import LossNotAccepted, NotEnoughSpace, Refused
+from wherry.errors import LossNotAccepted, NotEnoughSpace, Refused, WherryError
 from wherry.moving.census import take_stock
 from wherry.moving.differences import tolerance_between
-from wherry.moving.journal import Journal, every
+from wherry.moving.journal import Journal, folder
 from wherry.moving.ledger import Ledger
 from wherry.moving.losses import Projection, possible
 from wherry.moving.opening import Source, Target, reading, writing
@@ -184,13 +187,18 @@ def _sorted_plan(outline: Outline, ledger: Ledger, progress: Progress) -> Plan:
 def write_rate(engine: str) -> float | None:
     """Return the records per second that the latest large sync to this kind of engine wrote, or None."""
     latest: tuple[str, float] | None = None
-    for journal in every():
-        with journal:
-            for run in journal.runs():
-                seconds, written = run["outcome"].get("seconds"), run["outcome"].get("written", 0)
-                if run["target"].startswith(f"{engine}:") and seconds and written >= _ENOUGH_TO_TELL:
-                    latest = max(latest or ("", 0.0), (run["started"], written / seconds))
+    for run in _runs():
+        seconds, written = run["outcome"].get("seconds"), run["outcome"].get("written", 0)
+        if run["target"].startswith(f"{engine}:") and seconds and written >= _ENOUGH_TO_TELL:
+            latest = max(latest or ("", 0.0), (run["started"], written / seconds))
     return None if latest is None else latest[1]
+
+
+def _runs() -> Iterator[dict[str, Any]]:
+    """Yield the runs on every target; a journal that cannot be read is for its own target to report."""
+    for path in sorted(folder().glob("*.sqlite3")):
+        with suppress(WherryError), Journal("", path) as journal:
+            yield from journal.runs()
 
 
 def first_page(source: Readable) -> Page | None:

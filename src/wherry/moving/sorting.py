@@ -15,7 +15,8 @@ import pyarrow as pa
 from wherry.canonical import digests
 from wherry.moving.conveyor import Load
 from wherry.moving.differences import Tolerance, align, differences
-from wherry.moving.ledger import Ledger, Walk
+from wherry.moving.journal import printable
+from wherry.moving.ledger import Ledger, Match, Walk
 from wherry.moving.losses import Projection
 from wherry.moving.screening import screen
 from wherry.record import Page, Reject
@@ -49,57 +50,65 @@ class Sorter:
         self.ledger, self.target, self.space = ledger, target, space
         self.projection, self.tolerance, self.read_target = projection, tolerance, read_target
         self.walk = Walk(ledger)
+        self.listed = Walk(ledger)
         self.held = ledger.count()
         # New ids are not in the ledger until their batch is sent; until then they wait here.
         self.waiting: set[str] = set()
 
     def sort(self, page: Page) -> Sorted:
-        """Sort one page."""
-        screened = screen(page.records, self.target, self.space)
-        rejects = [*page.rejects, *screened.rejects]
-        self._keep(rejects)
-        ids = screened.records.column("id").to_pylist()
-        load = Load(
-            screened.records, digests(screened.records, screened.metadata), _versions(page, screened.rows)
-        )
+        """Sort one page.
+
+        A token that is the one recorded proves a record unchanged; only what is left is screened,
+        digested and, where need be, compared with what the target holds.
+        """
+        ids = page.records.column("id").to_pylist()
+        tokens = _tokens(page)
         match = self.walk.match(ids)
         repeated = self._repeated(ids, match.positions)
-        if repeated.any():
-            rejects += [
-                Reject(ids[i], "DuplicateId", "the source holds this id more than once; the first one counts")
-                for i in np.flatnonzero(repeated).tolist()
-            ]
-        absent = (match.positions < 0) & ~repeated
-        self.waiting.update(ids[i] for i in np.flatnonzero(absent).tolist())
-        same = np.array(
-            [a is not None and a == b for a, b in zip(match.digests, load.digests, strict=True)], dtype=bool
+        proved = match.proved(tokens) & ~repeated
+        rejects = [*page.rejects, *_duplicates(ids, repeated)]
+        self._keep(page.rejects)
+        rest = np.flatnonzero(~proved & ~repeated)
+        found = self._examine(page.records.take(pa.array(rest)), [tokens[i] for i in rest.tolist()], match.at(rest))
+        found.rejects[:0] = rejects
+        found.unchanged += int(proved.sum())
+        return found
+
+    def _examine(self, records: pa.RecordBatch, tokens: list[bytes], match: Match) -> Sorted:
+        """Sort records that no token proves unchanged."""
+        screened = screen(records, self.target, self.space)
+        match = match.at(screened.rows)
+        load = Load(
+            screened.records,
+            digests(screened.records, screened.metadata),
+            [tokens[i] for i in screened.rows.tolist()],
         )
-        unknown = np.array([d is None for d in match.digests], dtype=bool) & ~absent & ~repeated
-        same &= ~repeated & ~absent
-        self._restamp(load, match.versions, same)
-        differ = ~(absent | same | unknown | repeated)
+        absent = match.positions < 0
+        self.waiting.update(load.records.column("id").filter(pa.array(absent)).to_pylist())
+        known = np.array([digest is not None for digest in match.digests], dtype=bool)
+        same = known & np.array([a == b for a, b in zip(match.digests, load.digests, strict=True)], dtype=bool)
+        self._restamp(load, same)
+        unknown = ~absent & ~known
         adopted = self._look(load, unknown)
-        changed = differ | (unknown & ~adopted)
         return Sorted(
             new=_pick(load, absent),
-            changed=_pick(load, changed),
+            changed=_pick(load, ~absent & ~same & ~adopted),
             adopted=_pick(load, adopted),
             unchanged=int(same.sum() + adopted.sum()),
-            rejects=rejects,
+            rejects=screened.rejects,
         )
 
-    def pass_over(self, ids: list[str], tokens: list[bytes]) -> tuple[int, pa.Array]:
-        """Sort by version tokens alone: how many are proved unchanged, and the ids to be fetched."""
+    def list_only(self, ids: list[str], tokens: list[bytes]) -> tuple[int, pa.Array]:
+        """Sort by tokens alone: how many records are proved unchanged, and the ids to be fetched."""
         match = self.walk.match(ids)
-        same = np.array(
-            [
-                digest is not None and version == token
-                for digest, version, token in zip(match.digests, match.versions, tokens, strict=True)
-            ],
-            dtype=bool,
-        )
-        self.walk.meet(match.positions[same])
-        return int(same.sum()), pa.array([ids[i] for i in np.flatnonzero(~same).tolist()], type=pa.string())
+        self.listed.meet(match.positions[match.positions >= 0])
+        proved = match.proved(tokens)
+        self.walk.meet(match.positions[proved])
+        return int(proved.sum()), pa.array([ids[i] for i in np.flatnonzero(~proved).tolist()], type=pa.string())
+
+    def not_listed(self) -> int:
+        """Count the entries that `list_only` was not shown."""
+        return self.listed.missing()
 
     def sent(self, ids: list[str]) -> None:
         """Hear that new records are in the ledger now."""
@@ -113,8 +122,10 @@ class Sorter:
 
     def _keep(self, rejects: list[Reject]) -> None:
         """A record in quarantine is still in the source: what the target holds of it stays."""
-        if rejects and self.held:
-            positions = self.walk.match([r.id for r in rejects]).positions
+        # An id that is no Unicode was never written, and SQLite could not even be asked for it.
+        ids = [r.id for r in rejects if printable(r.id) == r.id]
+        if ids and self.held:
+            positions = self.walk.match(ids).positions
             self.walk.meet(positions[positions >= 0])
 
     def _repeated(self, ids: list[str], positions: np.ndarray) -> np.ndarray:
@@ -128,12 +139,11 @@ class Sorter:
                 seen.add(record_id)
         return repeated
 
-    def _restamp(self, load: Load, known: list[bytes | None], same: np.ndarray) -> None:
-        """Keep the newest version token of a record that was touched and is still the same."""
-        rows = [i for i in np.flatnonzero(same).tolist() if load.versions[i] != known[i]]
-        if rows:
-            ids = load.records.column("id")
-            self.ledger.restamp([ids[i].as_py() for i in rows], [load.versions[i] for i in rows])
+    def _restamp(self, load: Load, same: np.ndarray) -> None:
+        """Keep the newest token of a record that was touched and is still the same."""
+        if same.any():
+            touched = _pick(load, same)
+            self.ledger.restamp(touched.records.column("id").to_pylist(), touched.tokens)
 
     def _look(self, load: Load, unknown: np.ndarray) -> np.ndarray:
         """Read at the target what the ledger does not know; return which rows hold the same there."""
@@ -151,11 +161,21 @@ class Sorter:
         return equal
 
 
-def _versions(page: Page, rows: np.ndarray) -> list[bytes | None]:
-    if page.versions is None:
-        return [None] * len(rows)
-    tokens = page.versions.to_pylist()
-    return tokens if len(tokens) == len(rows) else [tokens[i] for i in rows.tolist()]
+def _tokens(page: Page) -> list[bytes]:
+    """Return what proves each record unchanged: the engine's token, or a digest of its bytes as read."""
+    if page.versions is not None:
+        return page.versions.to_pylist()
+    raw = page.records.column("metadata")
+    return [_CONTENT + digest for digest in digests(page.records, raw)]
+
+
+# Keeps the two sorts of token apart: an engine's is only compared within its epoch.
+_CONTENT = b"="
+
+
+def _duplicates(ids: list[str], repeated: np.ndarray) -> list[Reject]:
+    words = "the source holds this id more than once; the first one counts"
+    return [Reject(ids[i], "DuplicateId", words) for i in np.flatnonzero(repeated).tolist()]
 
 
 def _pick(load: Load, mask: np.ndarray) -> Load:
@@ -165,5 +185,5 @@ def _pick(load: Load, mask: np.ndarray) -> Load:
     return Load(
         load.records.take(pa.array(rows, type=pa.int64())),
         [load.digests[i] for i in rows],
-        [load.versions[i] for i in rows],
+        [load.tokens[i] for i in rows],
     )

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from wherry.address import Address
-from wherry.errors import DiskFull, Integrity, Interrupted, WherryError
-from wherry.moving.census import differing, require_few, take_stock
+from wherry.errors import Integrity, Interrupted, WherryError
+from wherry.moving.census import Census, census, differing, require_few, take_stock
 from wherry.moving.census import doomed as count_doomed
 from wherry.moving.conveyor import Conveyor, Load
 from wherry.moving.differences import tolerance_between
@@ -153,17 +153,13 @@ class _Run:
         self.batch = min(WRITE_ROWS, target.capabilities.max_batch or WRITE_ROWS)
         self.verified = Level.COUNTED
         self.balanced = False
+        self.census = Census()
+        self.notes = [*outline.from_.notes, *outline.to.notes]
 
     def go(self) -> None:
         """Do all of it; the order of the steps is the crash table in docs/crashes.md."""
-        self.ledger.settle(read_back=self.wishes.level >= Level.DIGESTS)
-        if self.wishes.level is Level.DEEP:
-            self.ledger.doubt_all()
-        take_stock(self.ledger, self.target.ids())
+        self._take_stock()
         held = self.ledger.count()
-        if held:
-            deletions = count_doomed(self.ledger, self.source.ids())
-            self._require_few(deletions, held)
         with self._conveyor() as conveyor:
             sorter = Sorter(
                 self.ledger,
@@ -173,12 +169,24 @@ class _Run:
                 self.tolerance,
                 conveyor.read,
             )
-            self._cross(sorter, conveyor)
+            self._cross(sorter, conveyor, held)
             self.tally.require_conserved()
             self._delete(sorter, held)
         self.progress("finish", 0, None)
         self.target.finish(self.outline.space, self.outline.from_.index)
-        self._check(held)
+        self._check()
+
+    def _take_stock(self) -> None:
+        """Make the ledger agree with what the target holds."""
+        self.ledger.settle(read_back=self.wishes.level >= Level.DIGESTS)
+        if self.wishes.level is Level.DEEP:
+            self.ledger.doubt_all()
+        recorded = self.journal.recall("census")
+        # Gone until this run has ended well: a crash can never look clean.
+        self.journal.remember("census", "")
+        self.census = census(self.target.ids())
+        if recorded != str(self.census):
+            take_stock(self.ledger, self.target.ids())
 
     def _conveyor(self) -> Conveyor:
         return Conveyor(
@@ -190,9 +198,9 @@ class _Run:
             read_back=self.wishes.level >= Level.DIGESTS,
         )
 
-    def _cross(self, sorter: Sorter, conveyor: Conveyor) -> None:
+    def _cross(self, sorter: Sorter, conveyor: Conveyor, held: int) -> None:
         new, changed = _Pile(self.batch, absent=True), _Pile(self.batch, absent=False)
-        for page in self._pages(sorter):
+        for page in self._pages(sorter, held):
             self.tally.read += page.read
             found = sorter.sort(page)
             self._set_aside(found.rejects)
@@ -210,36 +218,52 @@ class _Run:
     def _send(self, conveyor: Conveyor, sorter: Sorter, load: Load, absent: bool) -> None:
         conveyor.send(load, absent)
         if absent:
-            sorter.sent(load.records.column("id").to_pylist())
+            ids = load.records.column("id").to_pylist()
+            sorter.sent(ids)
+            self.census = self.census.with_ids(ids)
             self.tally.created += load.records.num_rows
         else:
             self.tally.changed += load.records.num_rows
 
-    def _pages(self, sorter: Sorter) -> Iterator[Page]:
-        """Read the source: all of it, or only what its version tokens cannot prove unchanged."""
-        versioned = self.source if self.source.capabilities.detects_changes else None
-        if not isinstance(versioned, Versioned):
-            with ahead(self.source.scan(PAGE_ROWS)) as pages:
-                yield from pages
+    def _pages(self, sorter: Sorter, held: int) -> Iterator[Page]:
+        """Read the source: all of it, or only what its tokens cannot prove unchanged.
+
+        Before the first page is handed out it is known how many records would be deleted.
+        """
+        if self._tokens_hold():
+            yield from self._touched(sorter, held)
             return
-        epoch = f"{self.source.identity}|{versioned.epoch()}"
-        if self.journal.recall("source_epoch") == epoch and self.ledger.count() > self.ledger.unknown():
-            yield from self._touched_pages(versioned, sorter)
-            return
-        self.ledger.drop_versions()
-        self.journal.remember("source_epoch", epoch)
+        if held and census(self.source.ids()) != self.census:
+            self._require_few(count_doomed(self.ledger, self.source.ids()), held)
         with ahead(self.source.scan(PAGE_ROWS)) as pages:
             yield from pages
 
-    def _touched_pages(self, versioned: Versioned, sorter: Sorter) -> Iterator[Page]:
-        with ahead(versioned.versions()) as listing:
+    def _tokens_hold(self) -> bool:
+        """Tell whether the engine's tokens of the last run may be compared with those of now."""
+        if not (self.source.capabilities.detects_changes and isinstance(self.source, Versioned)):
+            return False
+        epoch = f"{self.source.identity}|{self.source.epoch()}"
+        if self.journal.recall("epoch") == epoch and self.ledger.count() > self.ledger.unknown():
+            return True
+        self.ledger.drop_tokens()
+        self.journal.remember("epoch", epoch)
+        return False
+
+    def _touched(self, sorter: Sorter, held: int) -> Iterator[Page]:
+        """Yield the records whose tokens are new, after all tokens have been read."""
+        assert isinstance(self.source, Versioned)
+        rest: list[pa.Array] = []
+        with ahead(self.source.versions()) as listing:
             for ids, tokens in listing:
-                unchanged, rest = sorter.pass_over(ids.to_pylist(), tokens.to_pylist())
+                unchanged, touched = sorter.list_only(ids.to_pylist(), tokens.to_pylist())
                 self.tally.read += unchanged
                 self.tally.unchanged += unchanged
+                rest.append(touched)
                 self.progress("sync", self.tally.read, self.outline.from_.count)
-                if len(rest):
-                    yield self.source.fetch(rest)
+        self._require_few(sorter.not_listed(), held)
+        touched = pa.concat_arrays(rest) if rest else pa.array([], type=pa.string())
+        for start in range(0, len(touched), PAGE_ROWS):
+            yield self.source.fetch(touched.slice(start, PAGE_ROWS))
 
     def _set_aside(self, rejects: list[Reject]) -> None:
         if rejects:
@@ -249,28 +273,44 @@ class _Run:
 
     def _adopt(self, load: Load) -> None:
         if load.records.num_rows:
-            self.ledger.adopt(load.records.column("id").to_pylist(), load.digests, load.versions)
+            self.ledger.adopt(load.records.column("id").to_pylist(), load.digests, load.tokens)
             self.tally.looked += load.records.num_rows
 
     def _delete(self, sorter: Sorter, held: int) -> None:
-        parts = list(sorter.unmet())
+        parts = [self._gone(part) for part in sorter.unmet()]
         self._require_few(sum(map(len, parts)), held)
         for part in parts:
             self.ledger.forget(part)
+            self.census = self.census.without(part)
             for start in range(0, len(part), self.batch):
                 self.target.delete(pa.array(part[start : start + self.batch], type=pa.string()))
             self.tally.deleted += len(part)
             self.progress("delete", self.tally.deleted, None)
 
+    def _gone(self, ids: list[str]) -> list[str]:
+        """Return the ids that the source really does not have: a scan may miss what moves about."""
+        held: set[str] = set()
+        for start in range(0, len(ids), WRITE_ROWS):
+            page = self.source.fetch(pa.array(ids[start : start + WRITE_ROWS], type=pa.string()))
+            held.update(page.records.column("id").to_pylist(), (r.id for r in page.rejects))
+        if held:
+            self.notes.append(f"the scan of the source missed {len(held):,} records; the target keeps them")
+        return [i for i in ids if i not in held]
+
     def _require_few(self, deletions: int, held: int) -> None:
         require_few(deletions, held, self.wishes.allow_mass_delete, self.source.address, self.target.address)
 
-    def _check(self, held: int) -> None:
+    def _check(self) -> None:
         """Compare what the target says it holds with the ledger, and name the level that was reached."""
-        self.balanced = self.target.describe().count == self.ledger.count()
+        offered = self.source.describe().count
+        if offered != self.tally.read:
+            self.notes.append(f"{self.tally.read:,} records were read; the source now counts {offered:,}")
+        self.balanced = self.target.describe().count == self.ledger.count() and offered == self.tally.read
         if self.wishes.level is Level.IDS:
             missing, extra = differing(self.ledger, self.target.ids())
             self.balanced = self.balanced and not missing and not extra
+        if self.balanced:
+            self.journal.remember("census", str(self.census))
         looked_at_all = self.tally.looked + self.tally.created + self.tally.changed == self.ledger.count()
         if self.wishes.level < Level.DIGESTS:
             self.verified = self.wishes.level
@@ -290,7 +330,7 @@ class _Run:
             run=self.run,
             created=self.tally.created,
             changed=self.tally.changed,
-            notes=(*self.outline.from_.notes, *self.outline.to.notes),
+            notes=tuple(self.notes),
             quarantine=tuple(self.tally.rejects),
         )
 
@@ -326,9 +366,7 @@ def _joined(loads: list[Load]) -> Load:
     if len(loads) == 1:
         return loads[0]
     records = pa.Table.from_batches([load.records for load in loads]).combine_chunks().to_batches()[0]
-    return Load(
-        records, [d for load in loads for d in load.digests], [v for load in loads for v in load.versions]
-    )
+    return Load(records, [d for load in loads for d in load.digests], [t for load in loads for t in load.tokens])
 
 
 @contextmanager
@@ -345,25 +383,15 @@ def _recorded(attempt: _Run, source: str, target: str) -> Iterator[None]:
             left="what was written is in the target and noted in the journal",
             next=f"wherry sync {source} {target}",
         ) from None
-    except sqlite3.OperationalError as error:
-        raise _journal_error(error, journal) from error
+    except sqlite3.DatabaseError:
+        # The journal itself failed and cannot be told; leaving it gives the error its name.
+        raise
     except WherryError as error:
         journal.end(run, "failed", {**tally.to_dict(), "error": error.to_dict()})
         raise
     except Exception as error:
         journal.end(run, "failed", {**tally.to_dict(), "error": {"error": type(error).__name__}})
         raise
-
-
-def _journal_error(error: sqlite3.OperationalError, journal: Journal) -> WherryError:
-    if "full" not in str(error):
-        return Integrity(f"the journal failed: {error}", where=str(journal.path))
-    return DiskFull(
-        "the disk is full: the journal could not be written",
-        where=str(journal.path),
-        left="what was written is in the target; the journal knows all but the last batch",
-        next="free some room and run the same command again",
-    )
 
 
 def _level(level: str | Level) -> Level:

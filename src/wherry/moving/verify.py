@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from wherry.errors import Usage
 from wherry.moving.census import differing
 from wherry.moving.differences import Tolerance, differences, tolerance_between
-from wherry.moving.journal import Journal
+from wherry.moving.journal import Journal, printable
 from wherry.moving.ledger import Ledger
 from wherry.moving.losses import Projection, possible
 from wherry.moving.opening import Source, reading
@@ -28,7 +28,7 @@ from wherry.moving.repeats import repeated_ids
 from wherry.moving.results import LISTED, Difference, Level, Verification
 from wherry.moving.sorting import Sorter
 from wherry.moving.streams import ahead
-from wherry.record import Reject
+from wherry.record import Page, Reject
 from wherry.space import Metric
 from wherry.stores.base import Collection, Readable
 
@@ -134,15 +134,13 @@ class _Comparison:
         )
         with ahead(self.left.scan()) as pages:
             for page in pages:
-                found = sorter.sort(page)
+                # Tokens belong to the source of the last sync, which may be another one.
+                found = sorter.sort(Page(page.records, page.rejects))
                 self.found.compared += page.read
                 self._add_rejects(found.rejects, self.left.address)
                 self.found.add(
                     [Difference(i, "missing") for i in found.new.records.column("id").to_pylist()]
-                    + [
-                        Difference(i, "different", "digest")
-                        for i in found.changed.records.column("id").to_pylist()
-                    ]
+                    + [Difference(i, "different", "digest") for i in found.changed.records.column("id").to_pylist()]
                 )
                 self.progress("verify", self.found.compared, self.from_.count)
         for ids in sorter.unmet():
@@ -158,6 +156,7 @@ class _Comparison:
             self.found.add([d for d in _alone(pair) if d.id not in repeated])
             self._add_rejects(list(pair.rejects_left), "the source")
             self._add_rejects(list(pair.rejects_right), "the target")
+            self.found.wrong_ids += [r.id for r in pair.rejects_right if printable(r.id) == r.id]
             self.progress("verify", self.found.compared, self.from_.count)
         self._note_damage()
 
