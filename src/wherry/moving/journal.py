@@ -53,6 +53,9 @@ class Journal:
             self.db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
             self.db.execute("PRAGMA journal_mode=WAL")
             self.db.execute("PRAGMA synchronous=NORMAL")
+            # Fewer, larger write-backs: a first copy puts down an entry per record.
+            self.db.execute("PRAGMA wal_autocheckpoint=8000")
+            self.db.execute("PRAGMA cache_size=-16000")
             self.db.executescript(_TABLES)
             self.remember("identity", self.recall("identity") or identity)
             self._check_format()

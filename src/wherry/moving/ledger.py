@@ -34,6 +34,11 @@ class Match:
     digests: list[bytes | None]
     tokens: list[bytes | None]
 
+    @classmethod
+    def none(cls, rows: int) -> Match:
+        """Return the match of ids that are all unknown."""
+        return cls(np.full(rows, -1, dtype=np.int64), [None] * rows, [None] * rows)
+
     def proved(self, tokens: list[bytes]) -> np.ndarray:
         """Tell which entries carry exactly these tokens (bool, aligned)."""
         if self.tokens == tokens:
@@ -162,6 +167,8 @@ class Walk:
         ).fetchall()
         if [row[1] for row in rows] != ids:
             rows = self._look_up(ids)
+        if not rows:
+            return Match.none(0)
         positions = np.array([row[0] for row in rows], dtype=np.int64)
         if len(rows) and (highest := int(positions.max())) > 0:
             self.cursor = highest

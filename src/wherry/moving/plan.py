@@ -164,7 +164,7 @@ def _sorted_plan(outline: Outline, ledger: Ledger, progress: Progress) -> Plan:
     take_stock(ledger, target.ids() if outline.to.exists else ())
     projection = Projection(target.capabilities)
     tolerance = tolerance_between(source.capabilities, target.capabilities, outline.space.metric)
-    sorter = Sorter(ledger, target.capabilities, outline.space, projection, tolerance, target.fetch)
+    sorter = Sorter(ledger, target.capabilities, outline.space, projection, tolerance, target.fetch, source.capabilities.unique_ids)
     counts = dict.fromkeys(("new", "changed", "unchanged", "quarantined"), 0)
     rejects: list[Reject] = []
     read = 0

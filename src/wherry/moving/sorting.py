@@ -46,12 +46,15 @@ class Sorter:
         projection: Projection,
         tolerance: Tolerance,
         read_target: Callable[[pa.Array], Page],
+        unique_ids: bool,
     ) -> None:
         self.ledger, self.target, self.space = ledger, target, space
         self.projection, self.tolerance, self.read_target = projection, tolerance, read_target
         self.walk = Walk(ledger)
         self.listed = Walk(ledger)
         self.held = ledger.count()
+        # Nothing to find, nothing to find twice: a first copy need not ask the ledger.
+        self.first_copy = unique_ids and self.held == 0
         # New ids are not in the ledger until their batch is sent; until then they wait here.
         self.waiting: set[str] = set()
 
@@ -63,28 +66,30 @@ class Sorter:
         """
         ids = page.records.column("id").to_pylist()
         tokens = _tokens(page)
-        match = self.walk.match(ids)
+        match = Match.none(len(ids)) if self.first_copy else self.walk.match(ids)
         repeated = self._repeated(ids, match.positions)
         proved = match.proved(tokens) & ~repeated
         rejects = [*page.rejects, *_duplicates(ids, repeated)]
         self._keep(page.rejects)
         rest = np.flatnonzero(~proved & ~repeated)
-        found = self._examine(page.records.take(pa.array(rest)), [tokens[i] for i in rest.tolist()], match.at(rest))
+        if len(rest) == len(ids):
+            found = self._examine(page.records, tokens, match)
+        else:
+            left = page.records.take(pa.array(rest))
+            found = self._examine(left, [tokens[i] for i in rest.tolist()], match.at(rest))
         found.rejects[:0] = rejects
         found.unchanged += int(proved.sum())
         return found
 
-    def _examine(self, records: pa.RecordBatch, tokens: list[bytes], match: Match) -> Sorted:
+    def _examine(self, records: pa.RecordBatch, tokens: list[bytes | None], match: Match) -> Sorted:
         """Sort records that no token proves unchanged."""
         screened = screen(records, self.target, self.space)
-        match = match.at(screened.rows)
-        load = Load(
-            screened.records,
-            digests(screened.records, screened.metadata),
-            [tokens[i] for i in screened.rows.tolist()],
-        )
+        if screened.rejects:
+            match, tokens = match.at(screened.rows), [tokens[i] for i in screened.rows.tolist()]
+        load = Load(screened.records, digests(screened.records, screened.metadata), tokens)
         absent = match.positions < 0
-        self.waiting.update(load.records.column("id").filter(pa.array(absent)).to_pylist())
+        if not self.first_copy:
+            self.waiting.update(load.records.column("id").filter(pa.array(absent)).to_pylist())
         known = np.array([digest is not None for digest in match.digests], dtype=bool)
         same = known & np.array([a == b for a, b in zip(match.digests, load.digests, strict=True)], dtype=bool)
         self._restamp(load, same)
@@ -132,7 +137,7 @@ class Sorter:
         repeated = np.zeros(len(ids), dtype=bool)
         known = positions >= 0
         repeated[known] = self.walk.meet(positions[known])
-        if len(set(ids)) < len(ids) or self.waiting:
+        if not self.first_copy and (self.waiting or len(set(ids)) < len(ids)):
             seen = set(self.waiting)
             for row, record_id in enumerate(ids):
                 repeated[row] |= record_id in seen

@@ -168,6 +168,7 @@ class _Run:
                 self.projection,
                 self.tolerance,
                 conveyor.read,
+                self.source.capabilities.unique_ids,
             )
             self._cross(sorter, conveyor, held)
             self.tally.require_conserved()

@@ -131,6 +131,7 @@ class _Comparison:
             self.projection,
             self.tolerance,
             self.right.fetch,
+            self.left.capabilities.unique_ids,
         )
         with ahead(self.left.scan()) as pages:
             for page in pages:
