@@ -283,3 +283,35 @@ def test_damaged_journal_of_another_target_stops_nobody(tmp_path: Path) -> None:
     scene = update(tmp_path / "s")
     (scene.folder / "state" / "journal" / "other.sqlite3").write_bytes(b"no database at all" * 300)
     assert scene.sync()["equal"]
+
+
+def test_plan_does_not_take_tokens_of_another_source_for_proof(tmp_path: Path) -> None:
+    scene, twin = first_copy(tmp_path / "a", versions=True), first_copy(tmp_path / "b", versions=True)
+    scene.sync()
+    with twin.source() as source:
+        source.db.execute("UPDATE record SET text = 'another' WHERE id = 'r005'")
+        with scene.target() as target, scene.state():
+            assert wherry.plan(source, target).changed == 1
+
+
+def test_source_that_wrongly_claims_unique_ids_is_never_equal() -> None:
+    """Two records of one id, shown by a store that says there are none."""
+    source = in_memory("s", *(record(n) for n in range(20)))
+
+    class Doubled(memory.MemoryStore):
+        def describe(self) -> wherry.stores.base.Collection:
+            return replace(super().describe(), count=21)
+
+        def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
+            yield from super().scan(rows)
+            yield Page(wherry.record.from_records([record(3, 1)]))
+
+    class SmallBatches(memory.MemoryStore):
+        capabilities = replace(memory.CAPABILITIES, max_batch=8)
+
+    for target in (in_memory("t"), SmallBatches("u")):
+        try:
+            assert not wherry.sync(Doubled("s"), target).equal
+        except Integrity as error:
+            assert "r003" in str(error)  # noqa: PT017 - within one batch reading back finds it
+    assert wherry.sync(source, in_memory("v")).equal

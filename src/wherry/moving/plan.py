@@ -164,13 +164,16 @@ def _sorted_plan(outline: Outline, ledger: Ledger, progress: Progress) -> Plan:
     take_stock(ledger, target.ids() if outline.to.exists else ())
     projection = Projection(target.capabilities)
     tolerance = tolerance_between(source.capabilities, target.capabilities, outline.space.metric)
-    sorter = Sorter(ledger, target.capabilities, outline.space, projection, tolerance, target.fetch, source.capabilities.unique_ids)
+    sorter = Sorter(
+        ledger, target.capabilities, outline.space, projection, tolerance, target.fetch, source.capabilities.unique_ids
+    )
     counts = dict.fromkeys(("new", "changed", "unchanged", "quarantined"), 0)
     rejects: list[Reject] = []
     read = 0
     with ahead(source.scan(PAGE_ROWS)) as pages:
         for page in pages:
-            found = sorter.sort(page)
+            # An engine's tokens are those of the last sync, whose source may have been another one.
+            found = sorter.sort(Page(page.records, page.rejects))
             projection.apply(found.new.records)
             counts["new"] += found.new.records.num_rows
             counts["changed"] += found.changed.records.num_rows
