@@ -62,6 +62,9 @@ class Conveyor:
         self._reading: tuple[int, Future[None]] | None = None
 
     def __enter__(self) -> Conveyor:
+        # Started before there is work: Ctrl-C while a pool starts its thread leaves one nobody waits for.
+        for pool in (self._writer, self._reader):
+            pool.submit(int).result()
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -23,8 +23,8 @@ def ahead(items: Iterable[T], depth: int = 2) -> Iterator[Iterator[T]]:
     waiting: queue.Queue[Any] = queue.Queue(maxsize=depth)
     stop = threading.Event()
     thread = threading.Thread(target=_fill, args=(items, waiting, stop), daemon=True)
-    thread.start()
     try:
+        thread.start()
         yield _drain(waiting)
     finally:
         stop.set()

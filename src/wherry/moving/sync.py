@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -201,16 +201,18 @@ class _Run:
 
     def _cross(self, sorter: Sorter, conveyor: Conveyor, held: int) -> None:
         new, changed = _Pile(self.batch, absent=True), _Pile(self.batch, absent=False)
-        for page in self._pages(sorter, held):
-            self.tally.read += page.read
-            found = sorter.sort(page)
-            self._set_aside(found.rejects)
-            self._adopt(found.adopted)
-            self.tally.unchanged += found.unchanged
-            for pile, load in ((new, found.new), (changed, found.changed)):
-                for part in pile.add(load):
-                    self._send(conveyor, sorter, part, pile.absent)
-            self.progress("sync", self.tally.read, self.outline.from_.count)
+        # Closed here: left by an error, a generator would go on reading a source that is being closed.
+        with closing(self._pages(sorter, held)) as pages:
+            for page in pages:
+                self.tally.read += page.read
+                found = sorter.sort(page)
+                self._set_aside(found.rejects)
+                self._adopt(found.adopted)
+                self.tally.unchanged += found.unchanged
+                for pile, load in ((new, found.new), (changed, found.changed)):
+                    for part in pile.add(load):
+                        self._send(conveyor, sorter, part, pile.absent)
+                self.progress("sync", self.tally.read, self.outline.from_.count)
         for pile in (new, changed):
             for part in pile.rest():
                 self._send(conveyor, sorter, part, pile.absent)
@@ -226,7 +228,7 @@ class _Run:
         else:
             self.tally.changed += load.records.num_rows
 
-    def _pages(self, sorter: Sorter, held: int) -> Iterator[Page]:
+    def _pages(self, sorter: Sorter, held: int) -> Generator[Page, None, None]:
         """Read the source: all of it, or only what its tokens cannot prove unchanged.
 
         Before the first page is handed out it is known how many records would be deleted.
