@@ -87,7 +87,7 @@ class Journal:
         self.db.execute("UPDATE run SET status = 'died', ended = ? WHERE status = 'running'", (_now(),))
         self.db.execute(
             "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, NULL, 'running', ?, NULL)",
-            (run, act, source, target, os.getpid(), _now(), json.dumps(plan, ensure_ascii=False)),
+            (run, act, source, target, os.getpid(), _now(), printable(json.dumps(plan, ensure_ascii=False))),
         )
         return run
 
@@ -110,7 +110,7 @@ class Journal:
         """Return the runs of this target, latest first."""
         rows = self.db.execute(
             "SELECT id, act, source, target, pid, started, ended, status, plan, outcome,"
-            " (SELECT count(*) FROM quarantine q WHERE q.run = run.id) FROM run ORDER BY id DESC"
+            " (SELECT count(*) FROM quarantine q WHERE q.run = run.id) FROM run ORDER BY rowid DESC"
         )
         return [_as_run(row) for row in rows]
 
