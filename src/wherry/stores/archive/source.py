@@ -1,0 +1,140 @@
+"""Reading an archive: validated whole when it is opened, then handed out page by page."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from wherry.errors import ArchiveCorrupt
+from wherry.record import Page
+from wherry.space import Metric
+from wherry.stores.archive.card import Card
+from wherry.stores.archive.disk import ArchiveFile
+from wherry.stores.archive.form import Form
+from wherry.stores.archive.lookup import Lookup
+from wherry.stores.archive.splitter import corrupt
+from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, IdKind
+
+# What a writer of ours keeps. A file of somebody else may hold one id twice.
+OWN = Capabilities(
+    id_kind=IdKind.TEXT,
+    max_id_bytes=None,
+    max_batch=None,
+    max_dimension=None,
+    precision_bits=32,
+    normalises=frozenset(),
+    metrics=frozenset(Metric),
+    zero_vectors=True,
+    null_text=True,
+    nul_in_text=True,
+    metadata=ALL_KINDS,
+    filterable=ALL_KINDS,
+    integer_bits=None,
+    negative_zero=True,
+    text_in_place=True,
+    snapshot_scan=True,
+    stable_order=True,
+    unique_ids=True,
+    atomic_batch=True,
+    detects_changes=False,
+    atomic_switch=False,
+)
+FOREIGN = replace(OWN, unique_ids=False)
+
+
+def identity_of(path: Path) -> str:
+    """Return a text that is equal for two addresses exactly when they name the same file."""
+    return f"archive:{os.path.realpath(path)}"
+
+
+class ArchiveSource:
+    """An archive opened for reading. It shows the file as it was when it was opened."""
+
+    def __init__(self, form: Form, file: ArchiveFile) -> None:
+        """Validate `file`. Raises ArchiveCorrupt, Refused or Integrity; nothing is handed out before."""
+        self.form, self.file = form, file
+        self._lock = threading.Lock()
+        self._lookup: Lookup | None
+        if file.size == 0:
+            raise corrupt(file.shown, "the file is empty", "0 bytes")
+        self.card, self._lookup = self._validated()
+
+    def _validated(self) -> tuple[Card, Lookup | None]:
+        try:
+            found = self.form.inspect(self.file)
+        except ArchiveCorrupt:
+            # A file that is still being written looks damaged; say so instead.
+            self.file.require_unchanged()
+            raise
+        self.file.require_unchanged()
+        return found
+
+    @property
+    def address(self) -> str:
+        """The address, fit to print."""
+        return self.file.shown
+
+    @property
+    def identity(self) -> str:
+        """Equal for two stores exactly when they are the same file."""
+        return identity_of(self.file.path)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Everything survives in an archive; only archives of ours promise that no id repeats."""
+        return OWN if self.card.sealed else FOREIGN
+
+    def describe(self) -> Collection:
+        """Return what validation found."""
+        card = self.card
+        return Collection(
+            card.name,
+            True,
+            card.count,
+            card.space,
+            card.index,
+            bytes=self.file.size,
+            notes=card.notes,
+            layout=self.form.suffix.removeprefix("."),
+            volume=str(self.file.path.parent),
+            extra=card.extra,
+        )
+
+    def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
+        """Yield all records in file order. Raises Integrity when the file is changed meanwhile."""
+        try:
+            for page in self.form.pages(self.file, self.card, rows):
+                self.file.require_unchanged()
+                yield page
+        except ArchiveCorrupt:
+            self.file.require_unchanged()
+            raise
+
+    def ids(self, rows: int = PAGE_ROWS) -> Iterator[pa.Array]:
+        """Yield every id in file order, those of rejects included; a missing id has none."""
+        yield from self._index().ids(rows)
+        self.file.require_unchanged()
+
+    def fetch(self, ids: pa.Array) -> Page:
+        """Return the records with these ids; the first call makes an index of the file."""
+        page = self.form.at(self.file, self.card, self._index().find(ids))
+        self.file.require_unchanged()
+        return page
+
+    def _index(self) -> Lookup:
+        with self._lock:
+            if self._lookup is None:
+                self._lookup = self.form.lookup(self.file, self.card)
+            return self._lookup
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self.file.close()
+        if self._lookup is not None:
+            self._lookup.close()
+            self._lookup = None
