@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +40,7 @@ class Paired:
     rejects_right: tuple[Reject, ...] = ()
 
 
-def pairs(left: Readable, right: Readable) -> Iterator[Paired]:
+def pairs(left: Readable, right: Readable) -> Generator[Paired, None, None]:
     """Yield the whole of two collections, paired."""
     with _Unpaired() as unpaired:
         with ahead(left.scan(PAGE_ROWS)) as left_pages, ahead(right.scan(PAGE_ROWS)) as right_pages:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from wherry.errors import Usage
@@ -150,15 +151,17 @@ class _Comparison:
     def _deep(self) -> None:
         repeated = {**_repeats(self.left, "source"), **_repeats(self.right, "target")}
         self.found.add([Difference(i, "different", "id", words) for i, words in repeated.items()])
-        for pair in pairs(self.left, self.right):
-            if pair.left is not None and pair.right is not None:
-                self.found.add(differences(self.projection.apply(pair.left), pair.right, self.tolerance))
-                self.found.compared += pair.left.num_rows
-            self.found.add([d for d in _alone(pair) if d.id not in repeated])
-            self._add_rejects(list(pair.rejects_left), "the source")
-            self._add_rejects(list(pair.rejects_right), "the target")
-            self.found.wrong_ids += [r.id for r in pair.rejects_right if printable(r.id) == r.id]
-            self.progress("verify", self.found.compared, self.from_.count)
+        # Closed here: left by Ctrl-C, the generator would go on reading sides that are being closed.
+        with closing(pairs(self.left, self.right)) as found:
+            for pair in found:
+                if pair.left is not None and pair.right is not None:
+                    self.found.add(differences(self.projection.apply(pair.left), pair.right, self.tolerance))
+                    self.found.compared += pair.left.num_rows
+                self.found.add([d for d in _alone(pair) if d.id not in repeated])
+                self._add_rejects(list(pair.rejects_left), "the source")
+                self._add_rejects(list(pair.rejects_right), "the target")
+                self.found.wrong_ids += [r.id for r in pair.rejects_right if printable(r.id) == r.id]
+                self.progress("verify", self.found.compared, self.from_.count)
         self._note_damage()
 
     def _add_rejects(self, rejects: list[Reject], where: str) -> None:
