@@ -1,0 +1,74 @@
+"""Holding a table against other writers, wherever they run."""
+
+from __future__ import annotations
+
+import hashlib
+
+import psycopg
+
+from wherry.errors import Busy, WherryError
+from wherry.postgres.failures import translated
+from wherry.postgres.link import Server
+
+_TAKE = "SELECT pg_try_advisory_xact_lock($1)"
+_HOLDER = """
+SELECT a.pid, a.application_name, a.client_addr::text, a.xact_start::timestamp(0)::text
+FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND l.classid = (($1::bigint >> 32) & 4294967295)::oid AND l.objid = ($1::bigint & 4294967295)::oid
+"""
+
+
+class Hold:
+    """An advisory lock of a transaction of its own: no pooler can lose it, and no crash can keep it."""
+
+    def __init__(self, to: Server, name: str) -> None:
+        self.server, self.name = to, name
+        digest = hashlib.sha256(f"wherry {name}".encode()).digest()
+        self.key = int.from_bytes(digest[:8], "big", signed=True)
+        self._connection: psycopg.Connection | None = None
+
+    def take(self) -> None:
+        """Take the lock at once, or raise Busy and name who has it."""
+        connection = self.server.connect()
+        try:
+            with translated(self.server.shown, self.server.secrets):
+                connection.execute("BEGIN")
+                connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+                row = connection.execute(_TAKE, [self.key]).fetchone()
+                if not row or not row[0]:
+                    raise self._busy(connection)
+        except WherryError:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def renew(self) -> None:
+        """Take the lock again if the server went away meanwhile; raise Busy if another run has it now."""
+        try:
+            if self._connection is not None:
+                self._connection.execute("SELECT 1")
+                return
+        except psycopg.OperationalError:
+            self.release()
+        self.take()
+
+    def release(self) -> None:
+        """Give the lock back; it goes with the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _busy(self, connection: psycopg.Connection) -> Busy:
+        row = connection.execute(_HOLDER, [self.key]).fetchone()
+        holder = ""
+        if row:
+            place = f" from {row[2]}" if row[2] else ""
+            holder = f": process {row[0]} of the server, {row[1] or 'unnamed'}{place}, since {row[3]}"
+        return Busy(
+            f"another run is writing {self.name}{holder}",
+            where=self.server.shown,
+            left="nothing was written",
+            next="wait for it to end, then run the same command again",
+        )

@@ -1,0 +1,241 @@
+"""A table of PostgreSQL with a pgvector column, to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from wherry.address import Address
+from wherry.errors import NoSuchCollection
+from wherry.postgres.copy import Message
+from wherry.postgres.link import Link, Server
+from wherry.record import Page
+from wherry.space import Metric, Space
+from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, Index
+from wherry.stores.pgvector import cards, changes, indexes, keys
+from wherry.stores.pgvector.catalog import Table, find, require_name
+from wherry.stores.pgvector.reading import Form, copied, joined, listed, pages
+
+OPTIONS = {"id", "vector", "text", "metadata", "schema", "metric"}
+MAX_DIMENSION = 16_000
+# Before it, a build could corrupt an index and vacuum another.
+SOUND_VERSION = (0, 8, 4)
+_SAMPLE_ROWS = 1_000
+_IDENTITY = """
+SELECT (SELECT system_identifier FROM pg_control_system())::text || '/' || oid::text
+FROM pg_database WHERE datname = current_database()
+"""
+
+
+class PgSource:
+    """A table, opened for reading only."""
+
+    def __init__(self, address: Address, server: Server, read_only: bool = True) -> None:
+        require_name(address)
+        self._address = address
+        self._server = server
+        self._metric = Metric.parse(address.options["metric"]) if address.option("metric") else None
+        self._reader = Link(server, read_only=True)
+        with self._reader.begin() as connection:
+            self._database = str((connection.execute(_IDENTITY).fetchone() or ("",))[0])
+            self._look(connection)
+
+    @property
+    def address(self) -> str:
+        """The address, fit to print."""
+        return str(self._address)
+
+    @property
+    def identity(self) -> str:
+        """Equal for two stores exactly when they hold the same collection: also of two addresses."""
+        table = self._table
+        roles = {"id": table.id, "vector": table.vector, "text": table.text, "metadata": table.metadata}
+        columns = {role: column.name if column else "" for role, column in roles.items()}
+        return str(Address("pgvector", f"//{self._database}", f"{table.schema}.{table.name}", columns))
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this table can hold; of one that is still to be made, what it will."""
+        table = self._table
+        kinds = ALL_KINDS if table.metadata else frozenset()
+        return Capabilities(
+            id_kind=keys.id_kind(table.id),
+            max_id_bytes=keys.longest_id(table.id),
+            max_batch=None,
+            max_dimension=MAX_DIMENSION,
+            precision_bits=16 if table.half else 32,
+            normalises=frozenset(),
+            metrics=frozenset(Metric),
+            # A zero vector is stored, but an HNSW index of cosine leaves it out.
+            zero_vectors=False,
+            null_text=table.text is None or not table.text.not_null,
+            nul_in_text=False,
+            metadata=kinds,
+            filterable=kinds,
+            integer_bits=None,
+            negative_zero=True,
+            text_in_place=True,
+            snapshot_scan=True,
+            stable_order=True,
+            unique_ids=table.unique,
+            atomic_batch=True,
+            detects_changes=self._detects_changes,
+            atomic_switch=True,
+        )
+
+    def describe(self) -> Collection:
+        """Return what is there now."""
+        with self._reader.begin() as connection:
+            self._look(connection)
+            return self._described(connection)
+
+    def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
+        """Yield the whole table as of one moment, as it lies on disk."""
+        with self._streaming(lambda form: form.select()) as (messages, form):
+            yield from pages(messages, form, rows)
+
+    def ids(self, rows: int = PAGE_ROWS) -> Iterator[pa.Array]:
+        """Yield every id as of one moment; nothing else is read."""
+        with self._streaming(lambda form: form.select_ids(), tokens=False) as (messages, form):
+            for ids, _ in listed(messages, form, rows):
+                yield ids
+
+    def versions(self, rows: int = PAGE_ROWS) -> Iterator[tuple[pa.Array, pa.Array]]:
+        """Yield (ids, tokens) of the whole table in the order of `scan`."""
+        with self._streaming(lambda form: form.select_ids()) as (messages, form):
+            yield from listed(messages, form, rows)
+
+    def epoch(self) -> str:
+        """Return a text that changes whenever versions before and after may not be compared."""
+        with self._reader.begin() as connection:
+            self._look(connection)
+            return changes.epoch(changes.state(connection, self._table), self._table, self._server.embedded)
+
+    def fetch(self, ids: pa.Array) -> Page:
+        """Return the records with these ids; ids that are not there are left out."""
+        wanted = keys.possible(ids, self._table.id)
+        with self._reader.begin() as connection:
+            form = self._form(connection)
+            connection.execute("SELECT set_config('wherry.ids', $1::text[]::text, true)", [wanted])
+            chosen = sql.SQL("{} WHERE {} = ANY (current_setting('wherry.ids')::{})").format(
+                form.select(), self._table.id.quoted, keys.array_type(self._table.id)
+            )
+            with connection.cursor().copy(copied(chosen)) as copy:
+                found = list(pages(copy, form, max(len(wanted), 1)))
+        return joined(found or [form.nothing()], form.dimension)
+
+    def close(self) -> None:
+        """Close the connections; a second call does nothing."""
+        self._reader.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.address!r})"
+
+    @contextmanager
+    def _streaming(
+        self, query: Callable[[Form], sql.Composable], tokens: bool = True
+    ) -> Iterator[tuple[Iterator[Message], Form]]:
+        """Give the rows of one statement as they arrive, on a connection of their own."""
+        link = Link(self._server, read_only=True)
+        try:
+            with link.begin() as connection:
+                form = self._form(connection, tokens)
+                with connection.cursor().copy(copied(query(form))) as copy:
+                    yield iter(copy), form
+        finally:
+            link.close()
+
+    def _look(self, connection: psycopg.Connection) -> None:
+        """Find out what the table is now."""
+        self._table = find(connection, self._address) or self._absent(connection)
+        found = changes.state(connection, self._table)
+        self._detects_changes = changes.detectable(found, self._table)
+
+    def _absent(self, connection: psycopg.Connection) -> Table:
+        raise NoSuchCollection(
+            f"there is no table {self._address.collection!r}", where=self.address, next="check its name"
+        )
+
+    def _form(self, connection: psycopg.Connection, tokens: bool = True) -> Form:
+        if self._table.oid is None:
+            self._look(connection)
+        if self._table.oid is None:
+            PgSource._absent(self, connection)
+        dimension = self._table.dimension or self._usual_dimension(connection) or 0
+        return Form(self._table, dimension, tokens and self._detects_changes)
+
+    def _usual_dimension(self, connection: psycopg.Connection) -> int | None:
+        """Return the dimension of a column that declares none: of its card, else of most of its first rows."""
+        card = cards.read(connection, self._table)
+        if card is not None and not card.stale and card.space.dimension:
+            return card.space.dimension
+        table = self._table
+        query = sql.SQL(
+            "SELECT {}(v) FROM (SELECT {} AS v FROM {} LIMIT {}) first WHERE v IS NOT NULL"
+            " GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
+        ).format(table.type("vector_dims"), table.vector.quoted, table.quoted, sql.Literal(_SAMPLE_ROWS))
+        row = connection.execute(query).fetchone()
+        return row[0] if row else None
+
+    def _described(self, connection: psycopg.Connection) -> Collection:
+        table = self._table
+        count, vectors, size = connection.execute(_measured(table), [table.oid]).fetchone() or (0, 0, 0)
+        found = indexes.vector_indexes(connection, table)
+        card = cards.read(connection, table)
+        space = self._space(connection, found, card)
+        notes = [
+            *_notes(table, count - vectors, card),
+            *indexes.notes_on(found, table, card.index if card else Index(), space.dimension),
+        ]
+        return Collection(
+            f"{table.schema}.{table.name}",
+            exists=True,
+            count=count,
+            space=space,
+            index=found[0].settings if found else Index(),
+            bytes=int(size),
+            notes=tuple(notes),
+            extra={"id": table.id.type, "vector": table.vector.type, "pgvector": table.version},
+        )
+
+    def _space(
+        self, connection: psycopg.Connection, found: list[indexes.VectorIndex], card: cards.Card | None
+    ) -> Space:
+        """Return what is known of the space: from the card, then from the table and its index."""
+        dimension = self._table.dimension or self._usual_dimension(connection)
+        known = Space(dimension=dimension, metric=indexes.metric_of(found))
+        if card is not None and not card.stale:
+            known = card.space.filled_from(known)
+        said = Space(metric=self._metric)
+        known.require_same(said, self.address, "its ?metric=")
+        return known.filled_from(said)
+
+
+def _measured(table: Table) -> sql.Composed:
+    return sql.SQL(
+        "SELECT count(*), count({}), coalesce("
+        "(SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree($1::bigint::oid::regclass)),"
+        " pg_total_relation_size($1::bigint::oid)) FROM {}"
+    ).format(table.vector.quoted, table.quoted)
+
+
+def _notes(table: Table, missing: int, card: cards.Card | None) -> Iterator[str]:
+    if missing:
+        yield f"{missing:,} rows have no vector: they cannot be moved"
+    if not table.unique:
+        yield f"nothing keeps the values of {table.id.name} apart: one may come twice"
+    if table.others:
+        names = ", ".join(column.name for column in table.others)
+        yield f"columns that are no part of a record: {names}"
+    if card is not None and card.stale:
+        yield "the space card was written for an earlier table of this name: it is not used"
+    if table.version and _version(table.version) < SOUND_VERSION:
+        yield f"pgvector {table.version} is older than 0.8.4: its indexes can be damaged by a build or a vacuum"
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".") if part.isdigit())

@@ -1,0 +1,225 @@
+"""A table of PostgreSQL with a pgvector column, to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from wherry.address import Address
+from wherry.errors import Refused, Rejected, Unsupported
+from wherry.postgres.copy import HEADER, TRAILER, encode, jsonb_field, text_field, vector_field
+from wherry.postgres.link import Link, Server
+from wherry.record import dimension_of, vectors_of
+from wherry.space import Metric, Space
+from wherry.stores.base import Collection, Index
+from wherry.stores.pgvector import cards, indexes, jsonb, keys, writing
+from wherry.stores.pgvector.catalog import INTEGER_TYPES, Table, planned
+from wherry.stores.pgvector.hold import Hold
+from wherry.stores.pgvector.source import MAX_DIMENSION, PgSource
+
+_SLICE_ROWS, _SLICE_BYTES = 1024, 4 << 20
+
+
+class PgTarget(PgSource):
+    """A table, opened for reading and writing."""
+
+    def __init__(self, address: Address, server: Server) -> None:
+        super().__init__(address, server)
+        self._writer = Link(server)
+        self._hold: Hold | None = None
+        self._live = False
+
+    def describe(self) -> Collection:
+        """Return what is there now, which may be nothing yet."""
+        with self._reader.begin() as connection:
+            self._look(connection)
+            if self._table.oid is None:
+                return Collection(f"{self._table.schema}.{self._table.name}", False, 0, Space())
+            return self._described(connection)
+
+    def prepare(self, space: Space, index: Index, rows: int) -> None:
+        """Make the table if it is not there; else check that records of `space` can be written to it."""
+        with self._writing() as connection:
+            self._look(connection)
+            if self._table.oid is None:
+                self._make(connection, space)
+                self._look(connection)
+                cards.write(connection, self._table, self._named(space), index)
+            else:
+                self._check(connection, space, index)
+
+    def upsert(self, batch: pa.RecordBatch, absent: bool = False) -> None:
+        """Store records in one transaction, each replacing what was under its id.
+
+        absent=True writes them without looking; should one be there after all, they replace.
+        """
+        if not batch.num_rows:
+            return
+        self._require_fitting(batch)
+        if absent and self._added(batch):
+            return
+        table = self._table
+        with self._writing(batch.column("id").to_pylist()) as connection:
+            connection.execute(writing.staged(table))
+            self._send(connection, writing.STAGE, batch)
+            connection.execute(writing.replacing(table))
+
+    def delete(self, ids: pa.Array) -> None:
+        """Delete records in one transaction; ids that are not there are ignored."""
+        table = self._table
+        known = keys.possible(ids, table.id)
+        if not known:
+            return
+        statement = sql.SQL("DELETE FROM {} WHERE {} = ANY ($1::{})").format(
+            table.quoted, table.id.quoted, keys.array_type(table.id)
+        )
+        with self._writing() as connection:
+            connection.execute(statement, [known])
+
+    def finish(self, space: Space, index: Index) -> None:
+        """Wait for the disk, build the vector index if one is wanted and none is there, and ANALYZE."""
+        with self._writing() as connection:
+            self._look(connection)
+            if self._table.oid is None:
+                PgSource._absent(self, connection)
+            card = cards.read(connection, self._table)
+            if card is not None and not card.stale:
+                # A write of its own: its commit waits for everything that was written before it.
+                cards.write(connection, self._table, card.space.filled_from(self._named(space)), index)
+            self._advance_sequence(connection)
+        self._index(space, index)
+        with self._writing() as connection:
+            connection.execute(sql.SQL("ANALYZE {}").format(self._table.quoted))
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the table against other writers, wherever they run, or raise Busy."""
+        hold = Hold(self._server, f"{self._table.schema}.{self._table.name}")
+        hold.take()
+        self._hold = hold
+        try:
+            yield
+        finally:
+            self._hold = None
+            hold.release()
+
+    def close(self) -> None:
+        """Close the connections; a second call does nothing."""
+        super().close()
+        self._writer.close()
+
+    @contextmanager
+    def _writing(self, ids: list[str] | None = None, durable: bool = True) -> Iterator[psycopg.Connection]:
+        if self._hold is not None:
+            self._hold.renew()
+        with self._writer.begin(ids or (), durable=durable) as connection:
+            yield connection
+
+    def _absent(self, connection: psycopg.Connection) -> Table:
+        return planned(connection, self._address)
+
+    def _named(self, space: Space) -> Space:
+        return space.filled_from(Space(metric=self._metric))
+
+    def _make(self, connection: psycopg.Connection, space: Space) -> None:
+        dimension = space.dimension
+        if dimension is None:
+            raise Refused(
+                f"{self.address} cannot be made: the dimension of its vectors is not known",
+                left="nothing was made",
+                next="sync a source that holds a record, or make the table yourself",
+            )
+        if dimension > MAX_DIMENSION:
+            raise Unsupported(
+                f"pgvector stores at most {MAX_DIMENSION:,} components per vector, not {dimension:,}",
+                where=self.address,
+                left="nothing was made",
+            )
+        if not self._table.version:
+            writing.extend(connection, self.address)
+            self._table = planned(connection, self._address)
+        connection.execute(writing.creation(self._table, dimension))
+
+    def _check(self, connection: psycopg.Connection, space: Space, index: Index) -> None:
+        """Raise Refused or SpaceMismatch when records of `space` cannot be written to the table as it is."""
+        writing.require_writable(self._table, self.address)
+        found = indexes.vector_indexes(connection, self._table)
+        card = cards.read(connection, self._table)
+        self._space(connection, found, card).require_same(self._named(space), self.address, "the source")
+        some = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(self._table.quoted)
+        self._live = bool((connection.execute(some).fetchone() or (False,))[0])
+        # What is in the table already belongs to a space that nobody recorded: no card for it.
+        if not self._live and (card is None or card.stale):
+            cards.write(connection, self._table, self._named(space), index)
+
+    def _require_fitting(self, batch: pa.RecordBatch) -> None:
+        table, size = self._table, dimension_of(batch)
+        if table.dimension not in (None, size):
+            raise self._rejected(f"{size} components, the table has {table.dimension}")
+        for column, name in ((table.text, "text"), (table.metadata, "metadata")):
+            if column is None and batch.column(name).null_count < batch.num_rows:
+                raise self._rejected(f"the table has no column for the {name} of records")
+
+    def _rejected(self, what: str) -> Rejected:
+        return Rejected(what, where=self.address, left="nothing of the batch was written")
+
+    def _added(self, batch: pa.RecordBatch) -> bool:
+        """Write records that are not there; return False when one of them is."""
+        try:
+            with self._writing(batch.column("id").to_pylist(), durable=False) as connection:
+                self._send(connection, self._table.quoted, batch)
+        except Rejected as error:
+            if isinstance(error.__cause__, psycopg.errors.UniqueViolation):
+                return False
+            raise
+        return True
+
+    def _send(self, connection: psycopg.Connection, into: sql.Composable, batch: pa.RecordBatch) -> None:
+        names = sql.SQL(", ").join(column.quoted for column in self._table.columns)
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(into, names)
+        with connection.cursor().copy(statement) as copy:
+            copy.write(HEADER)
+            for part in _slices(batch):
+                copy.write(encode(self._fields(part)))
+            copy.write(TRAILER)
+
+    def _fields(self, batch: pa.RecordBatch) -> list[pa.Array]:
+        table = self._table
+        fields = [
+            vector_field(vectors_of(batch), table.half),
+            keys.key_field(batch.column("id"), table.id, self.address),
+        ]
+        if table.text is not None:
+            fields.append(text_field(batch.column("text")))
+        if table.metadata is not None:
+            binary = table.metadata.type == "jsonb"
+            texts = jsonb.to_column(batch.column("metadata"), binary, table.metadata.not_null)
+            fields.append(jsonb_field(texts) if binary else text_field(texts))
+        return fields
+
+    def _advance_sequence(self, connection: psycopg.Connection) -> None:
+        """Let the table's own numbering go on behind the highest id, so that it gives out no id twice."""
+        if self._table.id.type in INTEGER_TYPES:
+            connection.execute(*writing.renumbering(self._table, connection))
+
+    def _index(self, space: Space, wanted: Index) -> None:
+        with self._writing() as connection:
+            found = indexes.vector_indexes(connection, self._table)
+            known = self._space(connection, found, cards.read(connection, self._table))
+            rows = (connection.execute(writing.counted(self._table)).fetchone() or (0,))[0]
+        known = known.filled_from(self._named(space))
+        usable = indexes.drop_invalid(self._writer, found)
+        if wanted.kind == "hnsw" and not usable and known.metric is not None and known.dimension:
+            metric: Metric = known.metric
+            indexes.build(self._writer, self._table, metric, wanted, rows, known.dimension, self._live)
+
+
+def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Cut a batch into parts that stay in the processor's cache while they are encoded."""
+    rows = max(1, min(_SLICE_ROWS, _SLICE_BYTES * batch.num_rows // max(batch.nbytes, 1)))
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)

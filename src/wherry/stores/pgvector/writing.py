@@ -1,0 +1,116 @@
+"""The statements that make a table and change its rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from wherry.errors import Refused, Unsupported
+from wherry.stores.pgvector.catalog import Table
+
+STAGE = sql.Identifier("pg_temp", "wherry_batch")
+# A row may fill a page before its vector is moved out of it: one visit per row instead of three.
+_INLINE_BYTES = 8_160
+
+
+def extend(connection: psycopg.Connection, where: str) -> None:
+    """Install pgvector in the database. Raises Unsupported or Refused when that cannot be."""
+    try:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+    except psycopg.errors.InsufficientPrivilege:
+        raise Refused(
+            "the database has no pgvector, and this user may not install it",
+            where=where,
+            left="nothing was made",
+            next="ask its administrator to run: CREATE EXTENSION vector",
+        ) from None
+    except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile):
+        raise Unsupported(
+            "the server has no pgvector",
+            where=where,
+            left="nothing was made",
+            next="install pgvector 0.8.4 or later on the server",
+        ) from None
+
+
+def creation(table: Table, dimension: int) -> sql.Composed:
+    """Return the statement that makes a table for records of a dimension."""
+    columns = [
+        sql.SQL('{} text COLLATE "C" PRIMARY KEY').format(table.id.quoted),
+        sql.SQL("{} {}({}) NOT NULL").format(
+            table.vector.quoted, table.type(table.vector.type), sql.Literal(dimension)
+        ),
+    ]
+    columns += [sql.SQL("{} text").format(table.text.quoted)] if table.text else []
+    columns += [sql.SQL("{} jsonb").format(table.metadata.quoted)] if table.metadata else []
+    return sql.SQL("CREATE TABLE {} ({}) WITH (toast_tuple_target = {})").format(
+        table.quoted, sql.SQL(", ").join(columns), sql.Literal(_INLINE_BYTES)
+    )
+
+
+def staged(table: Table) -> sql.Composed:
+    """Return the statement that makes an empty table like the records of another, for one transaction."""
+    return sql.SQL("CREATE TEMP TABLE wherry_batch ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
+        _names(table), table.quoted
+    )
+
+
+def replacing(table: Table) -> sql.Composed:
+    """Return the statement that moves what was staged into a table, replacing the columns of a record."""
+    changed = [c.quoted for c in table.columns if c != table.id]
+    return sql.SQL(
+        "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} ON CONFLICT ({}) DO UPDATE SET {}"
+    ).format(
+        table.quoted,
+        _names(table),
+        _names(table),
+        STAGE,
+        table.id.quoted,
+        sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(name) for name in changed),
+    )
+
+
+def counted(table: Table) -> sql.Composed:
+    """Return the statement that counts the rows of a table."""
+    return sql.SQL("SELECT count(*) FROM {}").format(table.quoted)
+
+
+def renumbering(table: Table, connection: psycopg.Connection) -> tuple[sql.Composed, list[Any]]:
+    """Return the statement, with its values, that lets a table's own numbering go on behind its ids."""
+    statement = sql.SQL(
+        "SELECT setval(s, greatest(m, nextval(s))) FROM (SELECT max({})::bigint AS m,"
+        " pg_get_serial_sequence($1, $2)::regclass AS s FROM {}) q WHERE s IS NOT NULL AND m IS NOT NULL"
+    ).format(table.id.quoted, table.quoted)
+    return statement, [table.quoted.as_string(connection), table.id.name]
+
+
+def require_writable(table: Table, where: str) -> None:
+    """Raise Refused when rows of nothing but a record cannot be written to a table, or not replaced."""
+    if not table.arbiter:
+        raise Refused(
+            f"nothing keeps the values of {table.id.name!r} apart, so records cannot be replaced",
+            where=where,
+            left="nothing was written",
+            next="add a unique index on it that is neither partial nor deferrable",
+        )
+    needed = [c.name for c in table.others if c.not_null and not c.filled and not c.generated]
+    if needed:
+        raise Refused(
+            f"the table has columns that need a value and are no part of a record: {', '.join(needed)}",
+            where=where,
+            left="nothing was written",
+            next="give them a default, or choose another table",
+        )
+    computed = [c.name for c in table.columns if c.generated]
+    if computed:
+        raise Refused(
+            f"the server computes {', '.join(computed)}: it cannot be written",
+            where=where,
+            left="nothing was written",
+        )
+
+
+def _names(table: Table) -> sql.Composed:
+    return sql.SQL(", ").join(column.quoted for column in table.columns)
