@@ -68,7 +68,7 @@ class Claims(Suite):
 
     @pytest.mark.parametrize("value", INTEGERS, ids=[f"{v.bit_length()}-bits-{v % 7}" for v in INTEGERS])
     def test_integers_within_the_claimed_bits(self, place: Place, value: int) -> None:
-        """Integers shorter than integer_bits are exact, both signs; beside a float, too."""
+        """Integers shorter than integer_bits are exact: both signs, beside a float, and further in."""
         place.need(Kind.INTEGER)
         bits = place.capabilities.integer_bits
         if bits is not None and value.bit_length() >= bits:
@@ -89,8 +89,9 @@ class Claims(Suite):
     def test_negative_zero(self, place: Place) -> None:
         """-0.0 in metadata stays -0.0, or the engine says no."""
         place.need(Kind.FLOAT)
-        record = place.record(metadata={"v": -0.0, "w": 0.0})
-        assert place.survives(place.target(), record) == place.capabilities.negative_zero
+        values = [{"v": -0.0, "w": 0.0}, *_further_in(place, -0.0)]
+        records = [place.record(metadata=metadata) for metadata in values]
+        assert place.survives(place.target(), *records) == place.capabilities.negative_zero
 
     def test_null_text(self, place: Place) -> None:
         """No text is not an empty text, or the engine says no."""
@@ -234,6 +235,12 @@ def scan_of(place: Place, batch: pa.RecordBatch, metric: Metric) -> list[pa.Reco
     """Write a batch into a new collection of a metric; return what a reopened source scans."""
     source = place.filled(batch, place.space(metric))
     return [page.records for page in source.scan()]
+
+
+def _further_in(place: Place, value: float) -> list[dict[str, Any]]:
+    """Return metadata with a number inside a list and an object, where the engine keeps those."""
+    inside = {Kind.LIST: {"v": [value]}, Kind.OBJECT: {"v": {"w": value}}}
+    return [metadata for kind, metadata in inside.items() if kind in place.capabilities.metadata]
 
 
 def _with_vectors(place: Place, vectors: np.ndarray) -> pa.RecordBatch:
