@@ -93,7 +93,9 @@ def make_batch(
     dimension = vectors.shape[1]
     flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
     wanted = schema(dimension)
-    column = pa.FixedSizeListArray.from_arrays(flat, type=wanted.field("vector").type)
+    kind = wanted.field("vector").type
+    # Arrow divides by the list size without looking, which ends the process where that is zero.
+    column = pa.FixedSizeListArray.from_arrays(flat, type=kind) if dimension else pa.array([[]] * len(ids), type=kind)
     return pa.RecordBatch.from_arrays(
         [_strings(ids), column, _strings(texts), _strings(metadata)], schema=wanted
     )
