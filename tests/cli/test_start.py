@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
-import time
 
 from tests.cli.commands import COMMAND, run_command
 
@@ -28,11 +28,13 @@ def test_help_imports_no_engine() -> None:
 def test_help_is_there_at_once() -> None:
     taken = []
     for _ in range(5):
-        started = time.perf_counter()
-        subprocess.run([*COMMAND, "--help"], capture_output=True, check=True)
-        taken.append(time.perf_counter() - started)
-    # The best of five: the bar is about the command, not about what else this machine does.
-    assert min(taken) < 0.3, statistics.median(taken)
+        process = subprocess.Popen([*COMMAND, "--help"], stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        taken.append(used.ru_utime + used.ru_stime)
+    # Processor time of a process that waits for nothing: what else this machine does is not measured.
+    assert statistics.median(taken) < 0.3, taken
 
 
 def test_every_command_has_a_help_with_an_example() -> None:

@@ -15,7 +15,7 @@ from wherry.state import home
 
 def plan(source: str, target: str, json: bool) -> int:
     """Work out and print what a sync would do."""
-    with listening(json) as progress:
+    with listening(json, source, target) as progress:
         result = work_out(source, target, progress=progress)
     if json:
         out.put_json(result.to_dict())
@@ -26,7 +26,7 @@ def plan(source: str, target: str, json: bool) -> int:
 
 def sync(source: str, target: str, level: str, accept_losses: bool, allow_mass_delete: bool, json: bool) -> int:
     """Make the target equal to the source."""
-    with listening(json) as progress:
+    with listening(json, source, target) as progress:
         result = make_equal(
             source,
             target,
@@ -44,7 +44,7 @@ def sync(source: str, target: str, level: str, accept_losses: bool, allow_mass_d
 
 def verify(source: str, target: str, level: str, json: bool) -> int:
     """Compare two collections."""
-    with listening(json) as progress:
+    with listening(json, source, target) as progress:
         result = compare(source, target, level=level, progress=progress)
     if json:
         out.put_json(result.to_dict())

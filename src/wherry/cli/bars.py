@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from wherry.address import redact
 from wherry.cli import out
+from wherry.cli.failures import secrets_in
 from wherry.cli.words import duration, rate, safe
 
 _EVERY_S = 5.0
@@ -42,16 +44,20 @@ class Listener(Protocol):
 
 
 @contextlib.contextmanager
-def listening(json: bool) -> Iterator[Listener]:
-    """Yield the listener that fits; beside --json, whatever an engine prints goes to stderr."""
+def listening(json: bool, *addresses: str) -> Iterator[Listener]:
+    """Yield the listener that fits; beside --json, whatever an engine prints goes to stderr.
+
+    addresses: what the run works on; their secrets are hidden in what it says.
+    """
+    secrets = secrets_in(addresses)
     console = Console(stderr=True)
     listener: Listener
     if json:
-        listener = Quiet()
+        listener = Quiet(secrets)
     elif console.is_terminal and not console.is_dumb_terminal:
-        listener = Bars(console)
+        listener = Bars(console, secrets)
     else:
-        listener = Lines()
+        listener = Lines(secrets)
     with contextlib.ExitStack() as stack:
         if json:
             stack.enter_context(contextlib.redirect_stdout(sys.stderr))
@@ -62,10 +68,13 @@ def listening(json: bool) -> Iterator[Listener]:
 class Quiet:
     """Passes on what a log should have, and no more."""
 
+    def __init__(self, secrets: Sequence[str] = ()) -> None:
+        self.secrets = secrets
+
     def __call__(self, phase: str, done: int, total: int | None) -> None:
         """Write notices to stderr."""
         if _is_notice(phase):
-            out.tell(safe(phase))
+            out.tell(safe(redact(phase, *self.secrets)))
 
     def say(self, line: str) -> None:
         """Print nothing: the JSON object holds it."""
@@ -77,8 +86,8 @@ class Quiet:
 class Lines:
     """Writes at most one line every few seconds to stderr, and a last one."""
 
-    def __init__(self, every_s: float = _EVERY_S) -> None:
-        self.every_s = every_s
+    def __init__(self, secrets: Sequence[str] = (), every_s: float = _EVERY_S) -> None:
+        self.secrets, self.every_s = secrets, every_s
         self.phase, self.done = "", 0
         self.since = self.told = time.monotonic()
         self.latest: tuple[str, int, int | None, float] | None = None
@@ -86,7 +95,7 @@ class Lines:
     def __call__(self, phase: str, done: int, total: int | None) -> None:
         """Take note, and write a line when it is time."""
         if _is_notice(phase):
-            out.tell(safe(phase))
+            out.tell(safe(redact(phase, *self.secrets)))
             return
         now = time.monotonic()
         if phase != self.phase or done < self.done:
@@ -112,8 +121,8 @@ class Lines:
 class Bars:
     """Shows one bar per phase on the terminal, with rate and time left, and takes it away at the end."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, secrets: Sequence[str] = ()) -> None:
+        self.console, self.secrets = console, secrets
         self.progress: Progress | None = None
         self.phase, self.done = "", 0
         self.task = TaskID(0)
@@ -121,7 +130,7 @@ class Bars:
     def __call__(self, phase: str, done: int, total: int | None) -> None:
         """Move the bar."""
         if _is_notice(phase):
-            self.console.print(Text(safe(phase), style="yellow"))
+            self.console.print(Text(safe(redact(phase, *self.secrets)), style="yellow"))
             return
         progress = self.progress or self._start()
         if phase != self.phase or done < self.done:

@@ -33,7 +33,7 @@ class Unexpected(WherryError):
 def report(error: BaseException, args: Sequence[str]) -> int:
     """Tell what went wrong, without a traceback or a secret, and return the exit code."""
     flags = _flags(args)
-    secrets = _secrets(args)
+    secrets = secrets_in(args)
     told = _told(error, args)
     if "--debug" in flags:
         out.tell(redact("".join(traceback.format_exception(error)), *secrets).rstrip("\n"))
@@ -117,10 +117,10 @@ def _flags(args: Sequence[str]) -> set[str]:
     return set(args[: args.index("--")] if "--" in args else args)
 
 
-def _secrets(args: Sequence[str]) -> list[str]:
-    """Return every form of every secret that the command or its environment holds."""
+def secrets_in(words: Sequence[str]) -> list[str]:
+    """Return every form of every secret that the words of a command or its environment hold."""
     found: list[str] = []
-    for text in (*args, os.environ.get("WHERRY_DATABASE_URL", "")):
+    for text in (*words, os.environ.get("WHERRY_DATABASE_URL", "")):
         try:
             found += secrets_of(Address.parse(text))
         except BadAddress:
