@@ -84,7 +84,8 @@ def test_a_failed_run_keeps_its_error(wherry: Wherry, guides: str) -> None:
     assert wherry("sync", small, "memory:#copy").code == 3
     run = wherry("runs", "--json").json["runs"][0]
     assert run["status"] == "failed"
-    assert "MassDelete" in wherry("runs", "show", run["id"]).out
+    for args in (("runs",), ("runs", "show", run["id"])):
+        assert "MassDelete" in wherry(*args).out
 
 
 def test_a_mistyped_run_is_answered_with_the_closest(wherry: Wherry, guides: str) -> None:

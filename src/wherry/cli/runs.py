@@ -114,9 +114,11 @@ def _lines(found: list[dict[str, Any]]) -> list[RenderableType]:
 
 
 def _counts(run: dict[str, Any]) -> str:
-    """Return the counts that are not zero, as words."""
+    """Return the counts that are not zero and the error, as words."""
     numbers = {name: run["outcome"].get(name) for name in _COUNTS} | {"quarantined": run["quarantined"]}
-    return ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number) or "-"
+    words = [f"{number:,} {name}" for name, number in numbers.items() if number]
+    error = run["outcome"].get("error")
+    return ", ".join(words + ([str(error["error"])] if error else [])) or "-"
 
 
 def _details(run: dict[str, Any], rejects: list[Reject]) -> list[RenderableType]:
