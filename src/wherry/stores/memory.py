@@ -126,7 +126,10 @@ class MemoryStore(MemorySource):
 
     def prepare(self, space: Space, index: Index, rows: int) -> None:
         """Create the collection if it is not there."""
-        _shelves.setdefault(self.name, _Shelf(space, index))
+        shelf = _shelves.setdefault(self.name, _Shelf(space, index))
+        # Made for a source that was empty and said nothing: the first that knows decides.
+        if shelf.space.dimension is None:
+            shelf.space = shelf.space.filled_from(space)
 
     def upsert(self, batch: pa.RecordBatch, absent: bool = False) -> None:
         """Store records, each replacing what was under its id. Raises Rejected for another dimension."""
