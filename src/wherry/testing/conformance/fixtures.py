@@ -50,12 +50,14 @@ class Fixtures:
 
     gaps: test name -> Gap; `test_metadata_kind` for all cases, `test_metadata_kind[null]` for one.
     examples: hypothesis examples per property. secrets: what the addresses hold that must never
-    show. folder: an empty folder for the whole class.
+    show. long_texts_are_slow: wide records are made wide by their vectors instead. folder: an empty
+    folder for the whole class.
     """
 
     gaps: ClassVar[Mapping[str, Gap]] = {}
     examples: ClassVar[int] = 30
     secrets: ClassVar[tuple[str, ...]] = ()
+    long_texts_are_slow: ClassVar[bool] = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
