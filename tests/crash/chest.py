@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from wherry.canonical import digests
 from wherry.errors import Busy
 from wherry.record import Page, Record, Reject, from_records, make_batch, schema, vectors_of
 from wherry.space import Space
@@ -173,15 +172,6 @@ class Chest:
         """Start counting anew."""
         with self._transaction():
             self.db.execute("DELETE FROM log")
-
-    def contents(self) -> dict[str, bytes]:
-        """Return the digest of every record by id; a record held twice would fail here."""
-        found: dict[str, bytes] = {}
-        for page in self.scan(1000):
-            ids = page.records["id"].to_pylist()
-            assert not found.keys() & set(ids)
-            found.update(zip(ids, digests(page.records), strict=True))
-        return found
 
     def _rows(self, where: str, values: Sequence[Any]) -> list[Row]:
         query = f"SELECT no, id, vector, text, metadata FROM record WHERE {where}"

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.chest import Chest
+from wherry.canonical import digests
 from wherry.moving.sync import sync
 from wherry.moving.verify import verify
 from wherry.record import Record
 from wherry.space import Metric, Space
-from wherry.stores.base import Index
+from wherry.stores.base import Index, Readable
 from wherry.testing.crash import Ending, in_child
 from wherry.testing.faults import Calls, faulty, tapped
 
@@ -110,7 +111,7 @@ class Scene:
     def wrong(self) -> list[str]:
         """Return every way in which the target is not the source: lost, stale or extra records."""
         with self.source() as source, self.target() as target:
-            wanted, held = source.contents(), target.contents()
+            wanted, held = contents(source), contents(target)
         return [
             *[f"lost {i}" for i in sorted(wanted.keys() - held.keys())],
             *[f"extra {i}" for i in sorted(held.keys() - wanted.keys())],
@@ -121,6 +122,17 @@ class Scene:
         """Return how many records were written to the target more than once since the log was cleared."""
         with self.target() as target:
             return sum(times - 1 for times in target.writes().values())
+
+
+def contents(store: Readable) -> dict[str, bytes]:
+    """Return the digest of every record by id; a record held twice, or unreadable, would fail here."""
+    found: dict[str, bytes] = {}
+    for page in store.scan(1000):
+        ids = page.records["id"].to_pylist()
+        assert not page.rejects
+        assert not found.keys() & set(ids)
+        found.update(zip(ids, digests(page.records), strict=True))
+    return found
 
 
 @contextmanager

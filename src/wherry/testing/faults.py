@@ -15,11 +15,13 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, TypeVar, cast
 from unittest.mock import patch
 
@@ -32,6 +34,7 @@ from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Index, Reada
 
 T = TypeVar("T")
 _END = object()
+_FILE_EVENTS = frozenset({"open", "os.rename", "os.remove", "os.truncate", "os.link"})
 _READING = ("SELECT", "PRAGMA", "CREATE", "--", "ROLLBACK")
 
 
@@ -63,9 +66,7 @@ class Fault:
 
 KILLS = tuple(Fault(moment) for moment in Moment)
 ERRORS = tuple(
-    Fault(moment, error)
-    for error in (Unreachable, TimedOut, RateLimited, DiskFull, RuntimeError)
-    for moment in Moment
+    Fault(moment, error) for error in (Unreachable, TimedOut, RateLimited, DiskFull, RuntimeError) for moment in Moment
 )
 
 
@@ -234,21 +235,44 @@ def faulty(store: Any, calls: Calls, *, page_rows: int = PAGE_ROWS, label: str =
 
 
 @contextmanager
-def tapped(calls: Calls) -> Iterator[None]:
-    """Count the statements that change a journal opened inside this block; kill between any two.
+def tapped(calls: Calls, files: str = "/journal/") -> Iterator[None]:
+    """Count the statements that change a SQLite file opened inside this block; kill between any two.
 
-    Only faults that kill can strike here: SQLite swallows what its trace hook raises.
+    files: part of the paths that matter. Only faults that kill can strike here: SQLite swallows what
+    its trace hook raises.
     """
     connect = sqlite3.connect
+    label = files.strip("/.")
 
     def tap(database: Any, *args: Any, **options: Any) -> sqlite3.Connection:
         connection = connect(database, *args, **options)
-        if "/journal/" in str(database):
-            connection.set_trace_callback(_Tap(connection, calls))
+        if files in str(database):
+            connection.set_trace_callback(_Tap(connection, calls, label))
         return connection
 
     with patch.object(sqlite3, "connect", tap):
         yield
+
+
+def watch_files(calls: Calls, folder: Path) -> None:
+    """Count every file below a folder that is opened for writing, renamed or deleted, and every fsync.
+
+    For a process that is about to end: an audit hook cannot be taken back.
+    """
+    fsync = os.fsync
+
+    def counted(descriptor: int) -> None:
+        calls.mark("file fsync")
+        fsync(descriptor)
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _FILE_EVENTS and str(folder) in str(arguments[0]):
+            reads = event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR)
+            if not reads:
+                calls.mark(f"file {event}")
+
+    os.fsync = counted
+    sys.addaudithook(hear)
 
 
 @dataclass
@@ -257,6 +281,7 @@ class _Tap:
 
     connection: sqlite3.Connection
     calls: Calls
+    label: str
     last: str = ""
 
     def __call__(self, statement: str) -> None:
@@ -265,4 +290,4 @@ class _Tap:
         repeated = words == self.last and self.connection.in_transaction
         self.last = words
         if not repeated and not words.upper().startswith(_READING):
-            self.calls.mark(f"journal {words}")
+            self.calls.mark(f"{self.label} {words}")
