@@ -35,6 +35,7 @@ ENGINES = (
     Engine("archive", ("archive",), "wherry.stores.archive", None),
     Engine("pgvector", ("pgvector", "postgresql", "postgres"), "wherry.stores.pgvector", "postgres"),
     Engine("chroma", ("chroma", "chroma+http", "chroma+https"), "wherry.stores.chroma", "chroma"),
+    Engine("qdrant", ("qdrant", "qdrant+http", "qdrant+https", "qdrant+grpc"), "wherry.stores.qdrant", "qdrant"),
 )
 
 
