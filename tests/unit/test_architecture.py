@@ -1,0 +1,128 @@
+"""The house rules, checked: which way imports point, and how large things may grow."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+import wherry
+
+ROOT = Path(__file__).parents[2]
+SOURCE = Path(wherry.__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+NAMES = [str(path.relative_to(SOURCE)) for path in FILES]
+ENGINES = {"pgvector", "chroma", "chromadb", "qdrant", "faiss", "psycopg", "lancedb"}
+# Waiting for a server to start, for a lock to be let go of, or as long as a server asked for.
+MAY_SLEEP = {"moving/retry.py", "postgres/server.py", "stores/archive/disk.py", "stores/qdrant/remote.py"}
+MOST_CODE_LINES, MOST_FUNCTION_LINES = 450, 60
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def tree(path: Path) -> ast.Module:
+    """Return a file, parsed."""
+    return ast.parse(path.read_text())
+
+
+def functions(path: Path) -> Iterator[Function]:
+    """Yield every function of a file, nested ones too."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, Function):
+            yield node
+
+
+def public(body: list[ast.stmt]) -> Iterator[Function | ast.ClassDef]:
+    """Yield the public functions and classes of a module, and the public methods of its public classes."""
+    for node in body:
+        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node.body)
+
+
+def code_lines(path: Path) -> int:
+    """Count the lines that are neither empty nor comment nor docstring."""
+    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
+        if token.type not in skipped:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Module | ast.ClassDef | Function) and ast.get_docstring(node) is not None:
+            first = node.body[0]
+            lines.difference_update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
+    return len(lines)
+
+
+def narrows(node: ast.expr) -> bool:
+    """Tell whether a condition only tells a type checker what is known: `x is not None`, isinstance."""
+    if isinstance(node, ast.Compare):
+        return isinstance(node.ops[0], ast.IsNot) and ast.unparse(node.comparators[0]) == "None"
+    return isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance"
+
+
+def test_imports_point_one_way(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    code = lint_imports(config_filename="pyproject.toml", no_cache=True)
+    assert code == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_a_file_stays_small(path: Path) -> None:
+    assert code_lines(path) <= MOST_CODE_LINES
+    long = {f.name: f.end_lineno - f.lineno + 1 for f in functions(path) if f.end_lineno}
+    assert {name: lines for name, lines in long.items() if lines > MOST_FUNCTION_LINES} == {}
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_every_public_name_is_explained_and_typed(path: Path) -> None:
+    found = list(public(tree(path).body))
+    assert [node.name for node in found if ast.get_docstring(node) is None] == []
+    assert [node.name for node in found if isinstance(node, Function) and node.returns is None] == []
+    assert ast.get_docstring(tree(path)) is not None or not tree(path).body
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_nothing_is_decided_by_an_assertion(path: Path) -> None:
+    if path.is_relative_to(SOURCE / "testing"):
+        return
+    asserted = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)]
+    assert [ast.unparse(node) for node in asserted if not narrows(node.test)] == []
+
+
+def test_only_those_who_wait_for_others_sleep() -> None:
+    sleepers = {
+        name
+        for name, path in zip(NAMES, FILES, strict=True)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "sleep"
+    }
+    assert {name for name in sleepers if not name.startswith("testing/")} <= MAY_SLEEP
+
+
+@pytest.mark.parametrize("folder", ["moving", "cli"])
+def test_no_engine_is_known_by_name(folder: str) -> None:
+    found = []
+    for path in sorted((SOURCE / folder).rglob("*.py")):
+        for node in ast.walk(tree(path)):
+            words = {getattr(node, "id", ""), getattr(node, "attr", ""), getattr(node, "module", "") or ""}
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                # An address in an example is no decision; a bare name or scheme is compared with something.
+                words.add(node.value.strip().removesuffix(":"))
+            if any(part in ENGINES for word in words for part in word.lower().split(".")):
+                found.append(f"{path.name}:{getattr(node, 'lineno', '?')}")
+    assert found == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_no_exception_disappears(path: Path) -> None:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"line {node.lineno}: a bare except"
+            only_pass = len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
+            assert not (only_pass and ast.unparse(node.type) in {"Exception", "BaseException"}), f"line {node.lineno}"
