@@ -11,13 +11,15 @@ the next sync mends exactly that.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from wherry.errors import Usage
-from wherry.moving.census import differing
+from wherry.moving.census import differing, take_stock
 from wherry.moving.differences import Tolerance, differences, tolerance_between
 from wherry.moving.journal import Journal, printable
 from wherry.moving.ledger import Ledger
@@ -58,6 +60,7 @@ class _Found:
     unreadable: int = 0
     listed: list[Difference] = field(default_factory=list)
     wrong_ids: list[str] = field(default_factory=list)
+    unreadable_ids: set[str] = field(default_factory=set)
 
     def add(self, found: list[Difference]) -> None:
         """Add differences; several fields of one record count once."""
@@ -65,7 +68,9 @@ class _Found:
         self.extra += sum(d.kind == "extra" for d in found)
         unequal = {d.id for d in found if d.kind == "different"}
         self.different += len(unequal)
-        self.unreadable += sum(d.kind == "unreadable" for d in found)
+        unreadable = [d.id for d in found if d.kind == "unreadable"]
+        self.unreadable += len(unreadable)
+        self.unreadable_ids.update(unreadable)
         self.wrong_ids += unequal
         self.listed += found[: LISTED - len(self.listed)]
 
@@ -111,8 +116,8 @@ class _Comparison:
         self.found.compared = self.from_.count
 
     def _digests(self) -> None:
-        """Compare the source with the ledger, and the ledger's ids with those of the target."""
-        with Journal(self.right.identity) as journal:
+        """Compare the source with what was recorded when it was written, and read where nothing was."""
+        with tempfile.TemporaryDirectory(prefix="wherry-verify-") as scratch, Journal(self.right.identity) as journal:
             ledger = Ledger(journal)
             if ledger.count() == 0 or ledger.unknown() or ledger.unchecked():
                 raise Usage(
@@ -121,8 +126,10 @@ class _Comparison:
                     left="nothing was changed",
                     next="use --level deep, or run sync first",
                 )
-            self._compare_ids(ledger)
-            self._compare_digests(ledger)
+            # On a copy: what the listing of the target teaches is for the next sync to write down.
+            with journal.copy(Path(scratch) / "journal.sqlite3") as copy:
+                take_stock(Ledger(copy), self.right.ids())
+                self._compare_digests(Ledger(copy))
 
     def _compare_digests(self, ledger: Ledger) -> None:
         sorter = Sorter(
@@ -157,7 +164,8 @@ class _Comparison:
                 if pair.left is not None and pair.right is not None:
                     self.found.add(differences(self.projection.apply(pair.left), pair.right, self.tolerance))
                     self.found.compared += pair.left.num_rows
-                self.found.add([d for d in _alone(pair) if d.id not in repeated])
+                told = repeated.keys() | self.found.unreadable_ids
+                self.found.add([d for d in _alone(pair) if d.id not in told])
                 self._add_rejects(list(pair.rejects_left), "the source")
                 self._add_rejects(list(pair.rejects_right), "the target")
                 self.found.wrong_ids += [r.id for r in pair.rejects_right if printable(r.id) == r.id]
