@@ -7,7 +7,7 @@ from pathlib import Path
 import wherry
 from bench import tables
 from bench.measure import Bar, in_turn, per_second, rate_ratios, timed
-from wherry.stores import pgvector
+from wherry.state import home
 
 SOURCE, TARGET = "bench_source", "bench_target"
 
@@ -55,4 +55,6 @@ def _whole() -> None:
 
 def fresh() -> None:
     """Remove the target and what is remembered of it."""
-    pgvector.drop(wherry.Address.parse(f"pgvector:#{TARGET}"))
+    tables.drop(TARGET)
+    for journal in (home() / "journal").glob("*"):
+        journal.unlink()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
 import psycopg
-from wherry.postgres.server import binaries, database_url
+from psycopg.conninfo import make_conninfo
+
+from wherry.postgres import server
 
 DIMENSION = 384
 COLUMNS = "id, embedding, text, metadata"
@@ -30,7 +31,7 @@ FROM (SELECT * FROM {table} LIMIT {rows}) AS some
 
 def connect() -> psycopg.Connection:
     """Open a connection to the database of the measurements, outside of any transaction."""
-    connection = psycopg.connect(database_url(), autocommit=True)
+    connection = psycopg.connect(server.start(), autocommit=True)
     connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
     return connection
 
@@ -82,14 +83,14 @@ def read(source: str) -> None:
 
 def dump_and_restore(source: str, database: str) -> None:
     """Copy a table into another database with pg_dump | pg_restore."""
-    url = database_url()
+    url = server.start()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {database}")
         connection.execute(f"CREATE DATABASE {database}")
-    other = psycopg.conninfo.make_conninfo(url, dbname=database)
+    other = make_conninfo(url, dbname=database)
     with psycopg.connect(other, autocommit=True) as connection:
         connection.execute("CREATE EXTENSION vector")
-    folder = Path(binaries())
+    folder = server.programs()
     dump = subprocess.Popen([folder / "pg_dump", "-Fc", "-Z0", "-t", source, url], stdout=subprocess.PIPE)
     subprocess.run([folder / "pg_restore", "-d", other], stdin=dump.stdout, check=True)
     if dump.wait() != 0:

@@ -15,6 +15,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import orjson
@@ -153,7 +154,7 @@ def digests(batch: pa.RecordBatch, metadata: pa.Array | None = None) -> list[byt
     # The seed binds the form and the dimension, which no field of a single record shows.
     digest, seed = xxhash.xxh3_128_digest, xxhash.xxh3_64_intdigest(_FORM + str(width).encode())
     bounds = offsets.tolist()
-    return [digest(data[a:b], seed) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [digest(data[a:b], seed) for a, b in pairwise(bounds)]
 
 
 def total(values: list[bytes]) -> int:

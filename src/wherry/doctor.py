@@ -66,7 +66,7 @@ def examine() -> Health:
     # A driver that fails may quote what it was told, password included.
     engines = tuple(replace(probe, detail=_hidden(probe.detail, url)) for probe in probes())
     folder = home()
-    disk = shutil.disk_usage(folder)
+    disk = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists()))
     total, available = _memory()
     return Health(
         wherry=version("wherry"),

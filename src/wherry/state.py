@@ -14,10 +14,8 @@ from wherry.errors import Busy
 
 
 def home() -> Path:
-    """Return the state folder as an absolute path, made if it is not there."""
-    path = Path(os.environ.get("WHERRY_HOME") or ".wherry").absolute()
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    """Return the state folder as an absolute path; whoever writes there makes it."""
+    return Path(os.environ.get("WHERRY_HOME") or ".wherry").absolute()
 
 
 def file_name(identity: str) -> str:
@@ -33,7 +31,7 @@ def locked(identity: str, shown: str) -> Iterator[None]:
     The kernel drops the lock with the process, however that ends. Raises Busy, naming the holder.
     """
     folder = home() / "locks"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{file_name(identity)}.lock").open("a+") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

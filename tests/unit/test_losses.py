@@ -170,7 +170,26 @@ def test_a_loss_that_happens_to_no_record_is_not_found() -> None:
     target = able(null_text=False, filterable=frozenset({Kind.TEXT}))
     projection = Projection(target)
     projection.apply(from_records([Record("a", VECTOR, "text")]))
-    assert [loss.code for loss in projection.found(possible(CAPABILITIES, target, None))] == ["not-filterable"]
+    assert projection.found(possible(CAPABILITIES, target, None)) == []
+
+
+def test_values_the_target_cannot_filter_on_are_counted_by_what_the_records_hold() -> None:
+    target = able(filterable=frozenset({Kind.TEXT, Kind.INTEGER}))
+    projection = Projection.between(CAPABILITIES, target)
+    projection.apply(
+        from_records(
+            [
+                Record("plain", VECTOR, "t", {"a": "null and {} and [1]", "b": 1}),
+                Record("nested", VECTOR, "t", {"a": {"b": 1}}),
+                Record("null", VECTOR, "t", {"a": None}),
+                Record("empty", VECTOR, "t", {}),
+                Record("none", VECTOR, "t", None),
+            ]
+        )
+    )
+    (loss,) = projection.found(possible(CAPABILITIES, target, None))
+    assert (loss.code, loss.severity, loss.records) == ("not-filterable", "kept", 3)
+    assert loss.examples == ("nested", "null", "empty")
 
 
 LIMITS = st.builds(

@@ -18,7 +18,8 @@ from wherry.state import file_name, home, locked
 def test_home_is_where_the_variable_says(wherry_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert home() == wherry_home
     monkeypatch.setenv("WHERRY_HOME", str(tmp_path / "deep" / "down"))
-    assert home().is_dir()
+    assert home() == tmp_path / "deep" / "down"
+    assert not home().exists(), "only who writes there makes it"
     monkeypatch.setenv("WHERRY_HOME", "")
     monkeypatch.chdir(tmp_path)
     assert home() == tmp_path / ".wherry"

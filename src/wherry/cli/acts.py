@@ -42,10 +42,10 @@ def sync(source: str, target: str, level: str, accept_losses: bool, allow_mass_d
     return result.exit_code
 
 
-def verify(source: str, target: str, level: str, json: bool) -> int:
+def verify(source: str, target: str, level: str, tolerance: str, json: bool) -> int:
     """Compare two collections."""
     with listening(json, source, target) as progress:
-        result = compare(source, target, level=level, progress=progress)
+        result = compare(source, target, level=level, tolerance=tolerance, progress=progress)
     if json:
         out.put_json(result.to_dict())
     else:

@@ -16,6 +16,9 @@ Target = Annotated[str, typer.Argument(metavar="TARGET", help="Address to write.
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print a traceback when something goes wrong.")]
 Level = Annotated[str, typer.Option(help="counted, ids, digests or deep.", metavar="LEVEL")]
+Tolerance = Annotated[
+    str, typer.Option(help="How vectors are compared: auto, exact, unit or half.", metavar="TOLERANCE")
+]
 
 # rich would double the time of --help.
 app = typer.Typer(
@@ -111,6 +114,7 @@ def verify(
     source: Annotated[str, typer.Argument(metavar="A", help="Address to read.", show_default=False)],
     target: Annotated[str, typer.Argument(metavar="B", help="Address to compare.", show_default=False)],
     level: Level = "deep",
+    tolerance: Tolerance = "auto",
     json: Json = False,
     debug: Debug = False,
 ) -> Job:
@@ -122,7 +126,7 @@ def verify(
     """
     from wherry.cli import acts
 
-    return partial(acts.verify, source, target, level, json)
+    return partial(acts.verify, source, target, level, tolerance, json)
 
 
 @runs.callback()

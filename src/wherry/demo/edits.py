@@ -42,15 +42,17 @@ def damage(folder: Path, collection: str) -> dict[str, str]:
     store = open_source(f"chroma:{folder}#{collection}")
     try:
         ids = sorted(_ids(store))
-        first, second = to_records(store.fetch(pa.array(ids[10:12], type=pa.string())).records)
+        first, second, third = (
+            to_records(store.fetch(pa.array([ids[n]], type=pa.string())).records)[0] for n in (10, 11, 20)
+        )
     finally:
         store.close()
     target = _raw_chroma(folder, collection)
-    target.update(ids=[ids[10], ids[11]], embeddings=[list(second.vector), list(first.vector)])
-    target.update(ids=[ids[20]], documents=["이 문장은 원래 안내문이 아닙니다."])
+    target.update(ids=[ids[10], ids[11]], embeddings=[np.asarray(second.vector), np.asarray(first.vector)])
+    target.update(ids=[ids[20]], embeddings=[np.asarray(third.vector)], documents=["이 문장은 원래 안내문이 아닙니다."])
     target.update(ids=[ids[30]], metadatas=[{"page": 999}])
     target.delete(ids=[ids[40]])
-    target.add(ids=["stranger"], embeddings=[list(np.ones(len(first.vector)))], documents=["누구세요?"])
+    target.add(ids=["stranger"], embeddings=[np.ones(len(first.vector), dtype=np.float32)], documents=["누구세요?"])
     return {
         ids[10]: f"its vector exchanged with that of {ids[11]}",
         ids[11]: f"its vector exchanged with that of {ids[10]}",
@@ -61,11 +63,14 @@ def damage(folder: Path, collection: str) -> dict[str, str]:
     }
 
 
-def drop_table(name: str) -> None:
-    """Remove the table of an earlier demo, with its card."""
-    from wherry.stores import pgvector
+def drop_table(address: str, name: str) -> None:
+    """Remove the table of an earlier demo."""
+    from psycopg import sql
 
-    pgvector.drop(Address.parse(f"pgvector:#{name}"))
+    from wherry.postgres.link import server_of
+
+    with server_of(Address.parse(address), own={"metric"}).connect() as connection:
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))
 
 
 def _raw_chroma(folder: Path, collection: str):  # type: ignore[no-untyped-def]

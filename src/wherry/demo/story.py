@@ -42,7 +42,7 @@ class _Stage:
     @property
     def table(self) -> str:
         """The table in the embedded PostgreSQL."""
-        return f"pgvector:#{TABLE}?metric=cosine"
+        return f"pgvector:#{TABLE}"
 
     @property
     def chroma(self) -> str:
@@ -85,7 +85,7 @@ def _clear(stage: _Stage) -> None:
     for path in (Path(stage.export), Path(stage.back)):
         path.unlink(missing_ok=True)
     shutil.rmtree(stage.folder / "chroma_db", ignore_errors=True)
-    edits.drop_table(TABLE)
+    edits.drop_table(stage.table, TABLE)
 
 
 def _export(stage: _Stage) -> None:
@@ -105,7 +105,7 @@ def _export(stage: _Stage) -> None:
 
 def _journey(stage: _Stage) -> None:
     legs = (
-        ("2  From the export into PostgreSQL (pgvector)", stage.export, stage.table),
+        ("2  From the export into PostgreSQL (pgvector)", stage.export, f"{stage.table}?metric=cosine"),
         ("3  From PostgreSQL into Chroma", stage.table, stage.chroma),
         ("4  From Chroma back into a file", stage.chroma, stage.back),
     )
@@ -113,7 +113,7 @@ def _journey(stage: _Stage) -> None:
         stage.title(title)
         _leg(stage, source, target)
     stage.line("and the way round: the file at the end against the export at the beginning")
-    _proved(stage, stage.export, stage.back)
+    _proved(stage, stage.export, stage.back, tolerance="unit")
 
 
 def _leg(stage: _Stage, source: str, target: str) -> None:
@@ -126,8 +126,8 @@ def _leg(stage: _Stage, source: str, target: str) -> None:
     _proved(stage, source, target)
 
 
-def _proved(stage: _Stage, source: str, target: str) -> None:
-    proof = wherry.verify(source, target)
+def _proved(stage: _Stage, source: str, target: str, tolerance: str = "auto") -> None:
+    proof = wherry.verify(source, target, tolerance=tolerance)
     _require(proof.verdict == "verified", f"{target} differs from {source}")
     stage.line(f"verify  {proof.compared} records read on both sides and compared value by value: {proof.verdict}")
     stage.line(f"        vectors compared as {proof.tolerance}")
@@ -165,9 +165,7 @@ def _damage(stage: _Stage) -> None:
 
 
 def _losses(plan: wherry.Plan) -> str:
-    if not plan.losses:
-        return "nothing will be lost"
-    return "; ".join(loss.words for loss in plan.losses)
+    return "; ".join(loss.words for loss in plan.losses) or "nothing will be lost"
 
 
 def _require(fact: bool, otherwise: str) -> None:

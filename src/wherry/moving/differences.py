@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wherry.canonical import canonical_metadata
+from wherry.errors import Usage
 from wherry.moving.results import Difference
 from wherry.record import dimension_of, vectors_of
 from wherry.space import Metric
@@ -28,6 +29,16 @@ class Tolerance(StrEnum):
     EXACT = "float32 bits"
     UNIT = "unit vectors within 1e-6, lengths within 1e-6 of each other"
     HALF = "16-bit floats, within 2^-11 of the value"
+
+
+def tolerance_named(word: str) -> Tolerance | None:
+    """Return the tolerance called `exact`, `unit` or `half`, None for `auto`. Raises Usage."""
+    if word == "auto":
+        return None
+    try:
+        return Tolerance[word.upper()]
+    except KeyError:
+        raise Usage(f"unknown tolerance {word!r}", next="use auto, exact, unit or half") from None
 
 
 def tolerance_between(one: Capabilities, other: Capabilities, metric: Metric | None) -> Tolerance:

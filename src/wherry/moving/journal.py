@@ -141,7 +141,7 @@ class Journal:
 def folder() -> Path:
     """Return the folder of the journals."""
     path = home() / "journal"
-    path.mkdir(exist_ok=True)
+    path.mkdir(parents=True, exist_ok=True)
     return path
 
 

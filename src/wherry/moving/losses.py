@@ -46,14 +46,9 @@ def _possible(source: Capabilities, target: Capabilities, metric: Metric | None)
         yield Loss("long-integers", "lossy", f"integers beyond {target.integer_bits} bits become text")
     if source.negative_zero and not target.negative_zero:
         yield Loss("negative-zero", "lossy", "-0.0 in metadata becomes 0.0")
-    unseen = (source.filterable - target.filterable) & target.metadata
-    if unseen:
+    if unseen := _unseen(source, target):
         kinds = ", ".join(sorted(unseen))
-        yield Loss(
-            "not-filterable",
-            "kept",
-            f"the target keeps these kinds of value but cannot filter on them: {kinds}",
-        )
+        yield Loss("not-filterable", "kept", f"kept exactly, but the target's own filters do not see: {kinds}")
 
 
 _METADATA_WORDS = {
@@ -70,11 +65,20 @@ _METADATA_WORDS = {
 
 @dataclass
 class Projection:
-    """Brings batches into the form a target can hold, and counts what that changed."""
+    """Brings batches into the form a target can hold, and counts what that changed.
+
+    unseen: kinds of value the target keeps but cannot filter on; they are counted, not changed.
+    """
 
     target: Capabilities
+    unseen: frozenset[Kind] = frozenset()
     changed: dict[str, list[str]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def between(cls, source: Capabilities, target: Capabilities) -> Projection:
+        """Return the projection of one engine's records into another's."""
+        return cls(target, _unseen(source, target))
 
     @property
     def does_nothing(self) -> bool:
@@ -95,6 +99,8 @@ class Projection:
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the batch as the target will hold it."""
+        if self.unseen:
+            self._count_unseen(batch)
         if self.does_nothing:
             return batch
         vectors, texts, metadata = vectors_of(batch), batch.column("text"), batch.column("metadata")
@@ -118,6 +124,18 @@ class Projection:
             replace(loss, records=self.counts.get(loss.code), examples=tuple(self.changed.get(loss.code, ())))
             for loss in counted
         ]
+
+    def _count_unseen(self, batch: pa.RecordBatch) -> None:
+        metadata = batch.column("metadata")
+        # A first look at the text keeps the parser away from the plain records, which are nearly all.
+        pattern = "|".join(_SIGNS[kind] for kind in sorted(self.unseen))
+        rows = np.flatnonzero(pc.fill_null(pc.match_substring_regex(metadata, pattern), False))
+        if len(rows) == 0:
+            return
+        texts = canonical_metadata(metadata.take(pa.array(rows))).texts.to_pylist()
+        holds = [text is not None and bool(_kinds_in(json.loads(text)) & self.unseen) for text in texts]
+        ids = batch.column("id").take(pa.array(rows)).filter(pa.array(holds, type=pa.bool_()))
+        self._count("not-filterable", ids.to_pylist())
 
     def _halved(self, ids: pa.Array, vectors: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
@@ -191,7 +209,18 @@ class Projection:
 
 
 _LEFT_OUT = object()
-_UNCOUNTED = frozenset({"rounding", "not-filterable"})
+_UNCOUNTED = frozenset({"rounding"})
+# What the text of a metadata object that holds such a value must contain.
+_SIGNS = {
+    Kind.NULL: "null",
+    Kind.BOOL: "true|false",
+    Kind.INTEGER: r"\d",
+    Kind.FLOAT: r"\d",
+    Kind.TEXT: '"',
+    Kind.LIST: r"\[",
+    Kind.OBJECT: r"[:,\[]\s*\{",
+    Kind.EMPTY: r"\{\s*\}",
+}
 
 
 def _as_text(value: Any) -> str:
@@ -208,6 +237,15 @@ _REPLACEMENTS: dict[Kind, Callable[[Any], Any]] = {
     Kind.OBJECT: _as_text,
     Kind.EMPTY: _as_text,
 }
+
+
+def _unseen(source: Capabilities, target: Capabilities) -> frozenset[Kind]:
+    return (source.filterable - target.filterable) & target.metadata
+
+
+def _kinds_in(metadata: dict[str, Any]) -> set[Kind]:
+    """Return the kinds of the values of a metadata object, and EMPTY for an object without any."""
+    return {kind_of(value) for value in metadata.values()} if metadata else {Kind.EMPTY}
 
 
 def kind_of(value: Any) -> Kind:

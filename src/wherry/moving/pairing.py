@@ -29,7 +29,8 @@ _WAITING_ROWS = 2 * PAGE_ROWS
 class Paired:
     """Records with equal ids in equal rows, and what one side alone was found to hold.
 
-    left, right: equal ids in equal rows. only_left, only_right: ids with no partner. rejects_left, rejects_right: what no batch can hold.
+    left, right: equal ids in equal rows. only_left, only_right: ids with no partner.
+    rejects_left, rejects_right: what no batch can hold.
     """
 
     left: pa.RecordBatch | None = None

@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from wherry.errors import LossNotAccepted, NotEnoughSpace, Refused, WherryError
+from wherry.errors import LossNotAccepted, NotEnoughSpace, Refused, UnknownMetric, WherryError
 from wherry.moving.census import take_stock
 from wherry.moving.differences import tolerance_between
-from wherry.moving.journal import Journal, folder
+from wherry.moving.journal import Journal
 from wherry.moving.ledger import Ledger
 from wherry.moving.losses import Projection, possible
 from wherry.moving.opening import Source, Target, reading, writing
@@ -26,6 +26,7 @@ from wherry.moving.sorting import Sorter
 from wherry.moving.streams import ahead
 from wherry.record import Page, Reject
 from wherry.space import Space
+from wherry.state import home
 from wherry.stores.base import PAGE_ROWS, Readable, Writable
 
 _ENOUGH_TO_TELL = 1000
@@ -58,6 +59,13 @@ class Outline:
                 where=self.target.address,
                 left="nothing was written",
                 next="choose another target",
+            )
+        if space.metric is None and self.target.capabilities.needs_metric:
+            raise UnknownMetric(
+                f"{self.source.address} does not say by which metric its vectors are compared",
+                where=f"{self.source.address} -> {self.target.address}",
+                left="nothing was written",
+                next="state it in either address: ?metric=cosine (or l2, ip)",
             )
         return space
 
@@ -153,16 +161,19 @@ def plan(source: Source, target: Target, *, progress: Progress = silent) -> Plan
     """
     with reading(source) as from_, writing(target) as to:
         outline = Outline(from_, to)
-        with tempfile.TemporaryDirectory(prefix="wherry-plan-") as scratch, Journal(to.identity) as journal:
-            with journal.copy(Path(scratch) / "journal.sqlite3") as copy:
-                return _sorted_plan(outline, Ledger(copy), progress)
+        with (
+            tempfile.TemporaryDirectory(prefix="wherry-plan-") as scratch,
+            Journal(to.identity) as journal,
+            journal.copy(Path(scratch) / "journal.sqlite3") as copy,
+        ):
+            return _sorted_plan(outline, Ledger(copy), progress)
 
 
 def _sorted_plan(outline: Outline, ledger: Ledger, progress: Progress) -> Plan:
     source, target = outline.source, outline.target
     ledger.settle(read_back=True)
     take_stock(ledger, target.ids() if outline.to.exists else ())
-    projection = Projection(target.capabilities)
+    projection = Projection.between(source.capabilities, target.capabilities)
     tolerance = tolerance_between(source.capabilities, target.capabilities, outline.space.metric)
     sorter = Sorter(
         ledger, target.capabilities, outline.space, projection, tolerance, target.fetch, source.capabilities.unique_ids
@@ -199,7 +210,7 @@ def write_rate(engine: str) -> float | None:
 
 def _runs() -> Iterator[dict[str, Any]]:
     """Yield the runs on every target; a journal that cannot be read is for its own target to report."""
-    for path in sorted(folder().glob("*.sqlite3")):
+    for path in sorted((home() / "journal").glob("*.sqlite3")):
         with suppress(WherryError), Journal("", path) as journal:
             yield from journal.runs()
 

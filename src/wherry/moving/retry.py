@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 def retrying(
     act: Callable[[], T],
+    worth: Callable[[], bool],
     heard: Callable[[WherryError, float], None],
     *,
     sleep: Callable[[float], None] = time.sleep,
@@ -31,7 +32,8 @@ def retrying(
 ) -> T:
     """Call `act` until it succeeds, fails for good, or the deadline (seconds) passes.
 
-    heard: told of each error that will be tried again and of the wait in seconds.
+    worth: whether a failure at this point is worth another try. heard: told of each error that will be
+    tried again and of the wait in seconds.
     """
     deadline = clock() + DEADLINE_S
     for attempt in range(1, ATTEMPTS + 1):
@@ -39,7 +41,7 @@ def retrying(
             return act()
         except WherryError as error:
             wait = _wait(error, attempt)
-            if not error.retryable or attempt == ATTEMPTS or clock() + wait > deadline:
+            if not (error.retryable and worth()) or attempt == ATTEMPTS or clock() + wait > deadline:
                 raise
             heard(error, wait)
             sleep(wait)

@@ -99,25 +99,31 @@ def sync(
     wishes = Wishes(_level(level), accept_losses, allow_mass_delete)
     opened_here = isinstance(source, (str, Address)) and isinstance(target, (str, Address))
 
+    reached = False
+
     def attempt() -> SyncResult:
-        with reading(source) as from_, writing(target) as to:
-            return run_sync(from_, to, wishes, progress)
+        nonlocal reached
+        # The target is held before the source is opened: checking a large file can take minutes.
+        with writing(target) as to, locked(to.identity, to.address), reading(source) as from_:
+            reached = True
+            return _sync_open(from_, to, wishes, progress)
 
-    # An open store belongs to the caller, who alone can open it again.
-    if not opened_here:
-        return attempt()
-    return retrying(attempt, lambda error, wait: progress(f"waiting {wait:.0f} s: {error.what}", 0, None))
+    # An open store belongs to the caller, who alone can open it again; and what could not be reached
+    # even once is more likely mistyped than down.
+    return retrying(
+        attempt,
+        worth=lambda: opened_here and reached,
+        heard=lambda error, wait: progress(f"waiting {wait:.0f} s: {error.what}", 0, None),
+    )
 
 
-def run_sync(source: Readable, target: Writable, wishes: Wishes, progress: Progress) -> SyncResult:
-    """Sync two open stores."""
+def _sync_open(source: Readable, target: Writable, wishes: Wishes, progress: Progress) -> SyncResult:
     started = time.perf_counter()
     outline = Outline(source, target)
     losses = data_losses(outline)
     outline.require_accepted(losses, wishes.accept_losses)
     outline.require_room()
     with ExitStack() as stack:
-        stack.enter_context(locked(target.identity, target.address))
         journal = stack.enter_context(Journal(target.identity))
         run = journal.begin("sync", source.address, target.address, outline.plan(losses).to_dict())
         attempt = _Run(source, target, outline, losses, wishes, journal, run, progress)
@@ -148,7 +154,7 @@ class _Run:
         self.wishes, self.journal, self.run, self.progress = wishes, journal, run, progress
         self.ledger = Ledger(journal)
         self.tally = Tally()
-        self.projection = Projection(target.capabilities)
+        self.projection = Projection.between(source.capabilities, target.capabilities)
         self.tolerance = tolerance_between(source.capabilities, target.capabilities, outline.space.metric)
         self.batch = min(WRITE_ROWS, target.capabilities.max_batch or WRITE_ROWS)
         self.verified = Level.COUNTED
@@ -323,13 +329,19 @@ class _Run:
         else:
             self.verified = Level.DEEP if looked_at_all else Level.DIGESTS
 
+    def _losses(self) -> tuple[Loss, ...]:
+        """Return what was announced, and what the records of this run brought with them."""
+        counted = {loss.code: loss for loss in self.projection.found(list(self.outline.losses))}
+        announced = {loss.code: loss for loss in self.losses}
+        return tuple({**announced, **counted}.values())
+
     def result(self, seconds: float) -> SyncResult:
         """Return what the run did."""
         return SyncResult(
             source=self.source.address,
             target=self.target.address,
             **self.tally.to_dict(),
-            losses=self.losses,
+            losses=self._losses(),
             verified=self.verified.word,
             equal=self.balanced and not self.tally.quarantined,
             seconds=round(seconds, 3),

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from wherry.errors import Usage
 from wherry.moving.census import differing, take_stock
-from wherry.moving.differences import Tolerance, differences, tolerance_between
+from wherry.moving.differences import Tolerance, differences, tolerance_between, tolerance_named
 from wherry.moving.journal import Journal, printable
 from wherry.moving.ledger import Ledger
 from wherry.moving.losses import Projection, possible
@@ -37,16 +37,25 @@ from wherry.stores.base import Collection, Readable
 
 
 def verify(
-    source: Source, target: Source, *, level: str | Level = Level.DEEP, progress: Progress = silent
+    source: Source,
+    target: Source,
+    *,
+    level: str | Level = Level.DEEP,
+    tolerance: str = "auto",
+    progress: Progress = silent,
 ) -> Verification:
     """Compare two collections at a level and return every difference by id and field.
 
-    Neither side is written to. Raises SpaceMismatch when the vectors may not be compared, Usage when
-    `digests` is asked for and nothing was recorded, StoreError when a side cannot be read.
+    tolerance: how exactly vectors must agree. `auto` takes it from the two engines; `unit` compares
+    unit vectors within 1e-6, which is what remains after a way through an engine that rounds; `exact`
+    and `half` likewise. Neither side is written to.
+
+    Raises SpaceMismatch when the vectors may not be compared, Usage when `digests` is asked for and
+    nothing was recorded, StoreError when a side cannot be read.
     """
     wanted = level if isinstance(level, Level) else Level.parse(level)
     with reading(source) as left, reading(target) as right:
-        return _Comparison(left, right, progress).run(wanted)
+        return _Comparison(left, right, tolerance_named(tolerance), progress).run(wanted)
 
 
 @dataclass
@@ -78,13 +87,13 @@ class _Found:
 class _Comparison:
     """One comparison of two open stores."""
 
-    def __init__(self, left: Readable, right: Readable, progress: Progress) -> None:
+    def __init__(self, left: Readable, right: Readable, tolerance: Tolerance | None, progress: Progress) -> None:
         self.left, self.right, self.progress = left, right, progress
         self.from_, self.to = left.describe(), right.describe()
         self.from_.space.require_same(self.to.space, left.address, right.address)
         self.metric: Metric | None = self.from_.space.metric or self.to.space.metric
         self.projection = Projection(right.capabilities)
-        self.tolerance: Tolerance = tolerance_between(left.capabilities, right.capabilities, self.metric)
+        self.tolerance = tolerance or tolerance_between(left.capabilities, right.capabilities, self.metric)
         self.found = _Found()
 
     def run(self, level: Level) -> Verification:
@@ -109,11 +118,11 @@ class _Comparison:
             for page in self.left.ids():
                 ledger.adopt(page.to_pylist(), [None] * len(page), [None] * len(page))
             self._compare_ids(ledger)
+            self.found.compared = ledger.count()
 
     def _compare_ids(self, ledger: Ledger) -> None:
         missing, extra = differing(ledger, self.right.ids())
         self.found.add([Difference(i, "missing") for i in missing] + [Difference(i, "extra") for i in extra])
-        self.found.compared = self.from_.count
 
     def _digests(self) -> None:
         """Compare the source with what was recorded when it was written, and read where nothing was."""

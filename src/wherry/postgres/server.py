@@ -229,7 +229,9 @@ def _bury(folder: Path) -> None:
 @contextmanager
 def _between_processes(folder: Path | None = None) -> Iterator[None]:
     """Let one process at a time start or stop the server."""
-    with ((folder or home()) / "postgres.lock").open("a") as handle:
+    place = folder or home()
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / "postgres.lock").open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -273,6 +275,4 @@ def _failure(folder: Path, error: Exception) -> Exception:
         return DiskFull("the embedded PostgreSQL has no disk left", where=str(folder))
     fatal = [line.partition("FATAL:")[2].strip() for line in tail.splitlines() if "FATAL:" in line]
     reason = fatal[-1] if fatal else f"{type(error).__name__} while starting it"
-    return Unreachable(
-        f"the embedded PostgreSQL did not start: {reason}", where=str(folder), next=f"read {log}"
-    )
+    return Unreachable(f"the embedded PostgreSQL did not start: {reason}", where=str(folder), next=f"read {log}")

@@ -54,6 +54,7 @@ class Capabilities:
     max_dimension: components a stored vector may have, None = no limit.
     precision_bits: bits kept of each component (32 or 16). normalises: metrics under which stored
     vectors are brought to unit length or otherwise rounded. metrics: metrics it can search.
+    needs_metric: a collection cannot be made without saying which.
     zero_vectors: whether a zero vector can be stored under cosine *and* found again by search.
     null_text, nul_in_text: whether "no text" and U+0000 survive. metadata: kinds of value that come
     back unchanged. filterable: kinds its own filters understand. integer_bits: exact integers in
@@ -72,6 +73,7 @@ class Capabilities:
     precision_bits: int
     normalises: frozenset[Metric]
     metrics: frozenset[Metric]
+    needs_metric: bool
     zero_vectors: bool
     null_text: bool
     nul_in_text: bool

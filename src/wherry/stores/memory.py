@@ -26,6 +26,7 @@ CAPABILITIES = Capabilities(
     precision_bits=32,
     normalises=frozenset(),
     metrics=frozenset(Metric),
+    needs_metric=False,
     zero_vectors=True,
     null_text=True,
     nul_in_text=True,

@@ -29,6 +29,7 @@ OWN = Capabilities(
     precision_bits=32,
     normalises=frozenset(),
     metrics=frozenset(Metric),
+    needs_metric=False,
     zero_vectors=True,
     null_text=True,
     nul_in_text=True,

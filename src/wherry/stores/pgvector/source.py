@@ -70,6 +70,7 @@ class PgSource:
             precision_bits=16 if table.half else 32,
             normalises=frozenset(),
             metrics=frozenset(Metric),
+            needs_metric=False,
             # A zero vector is stored, but an HNSW index of cosine leaves it out.
             zero_vectors=False,
             null_text=table.text is None or not table.text.not_null,
