@@ -22,7 +22,8 @@ from wherry.testing.faults import Calls, faulty, tapped
 
 ROWS, BATCH, DIMENSION = 60, 8, 4
 SPACE = Space(dimension=DIMENSION, metric=Metric.COSINE)
-Change = Callable[["Scene"], None]
+# Another class for the saboteurs.
+TARGET = Chest
 
 
 def record(number: int, version: int = 0) -> Record:
@@ -48,7 +49,7 @@ class Scene:
     @contextmanager
     def target(self) -> Iterator[Chest]:
         """Open the target."""
-        with _closing(Chest(self.folder / "target.db", batch=BATCH)) as chest:
+        with _closing(TARGET(self.folder / "target.db", batch=BATCH)) as chest:
             yield chest
 
     def sync(self, calls: Calls | None = None, **options: Any) -> dict[str, Any]:
