@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,8 +157,8 @@ def plan(source: Source, target: Target, *, progress: Progress = silent) -> Plan
     """Work out what `sync` would do, without writing to either side.
 
     The source is read once; the target is read where the journal does not know what it holds. Raises
-    what `sync` would raise before its first write, except for losses and missing room: those are in
-    the plan.
+    what `sync` would raise before its first write, except for losses, missing room and deletions: those
+    are in the plan.
     """
     with reading(source) as from_, writing(target) as to:
         outline = Outline(from_, to)
@@ -178,6 +179,8 @@ def _sorted_plan(outline: Outline, ledger: Ledger, progress: Progress) -> Plan:
     sorter = Sorter(
         ledger, target.capabilities, outline.space, projection, tolerance, target.fetch, source.capabilities.unique_ids
     )
+    # Counts as sync will: over the whole source, and apart from what the sorter only compares.
+    everything = replace(projection, changed={}, counts={})
     counts = dict.fromkeys(("new", "changed", "unchanged", "quarantined"), 0)
     rejects: list[Reject] = []
     read = 0
@@ -185,7 +188,7 @@ def _sorted_plan(outline: Outline, ledger: Ledger, progress: Progress) -> Plan:
         for page in pages:
             # An engine's tokens are those of the last sync, whose source may have been another one.
             found = sorter.sort(Page(page.records, page.rejects))
-            projection.apply(found.new.records)
+            everything.apply(page.records)
             counts["new"] += found.new.records.num_rows
             counts["changed"] += found.changed.records.num_rows
             counts["unchanged"] += found.unchanged
@@ -194,7 +197,7 @@ def _sorted_plan(outline: Outline, ledger: Ledger, progress: Progress) -> Plan:
             read += page.read
             progress("plan", read, outline.from_.count)
     deleted = sum(len(part) for part in sorter.unmet())
-    losses = tuple(projection.found(list(outline.losses)))
+    losses = tuple(everything.found(list(outline.losses)))
     return outline.plan(losses, **counts, deleted=deleted, quarantine=tuple(rejects))
 
 
@@ -245,7 +248,8 @@ def _require_two(source: Readable, target: Writable) -> None:
 
 
 def _bytes_of(batch: pa.RecordBatch) -> int:
-    return int(batch.get_total_buffer_size())
+    # Not the size of its buffers: a page is often cut out of a much larger batch.
+    return int(batch.nbytes)
 
 
 def _loss_words(loss: Loss) -> str:
