@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import quote
 
+from qdrant_client import QdrantClient, models
 from qdrant_edge import EdgeShard, Point, UpdateOperation
 
 from wherry.address import Address
 from wherry.stores.qdrant.edge import directory_of
 from wherry.testing.conformance import Fixtures, StoreConformance
+from wherry.testing.qdrant_server import QdrantServer
 
-FOREIGN = ("7", "00000000-0000-0000-0000-00000000000b")
+FOREIGN = (7, "00000000-0000-0000-0000-00000000000b")
+# Every collection is a shard with files of its own: on a disk most of the time goes into syncing them.
+_MEMORY_DISK = Path("/dev/shm")
+_ENOUGH = 4 << 30
+
+
+def _fast_folder() -> Path:
+    roomy = _MEMORY_DISK.is_dir() and shutil.disk_usage(_MEMORY_DISK).free > _ENOUGH
+    return Path(tempfile.mkdtemp(prefix="wherry-qdrant-", dir=_MEMORY_DISK if roomy else None))
 
 
 class Edge(Fixtures):
     """Directories of a folder."""
+
+    examples: ClassVar[int] = 25
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(_fast_folder())
 
     def address(self, name: str) -> str:
         return f"qdrant:{self.folder}/here#{quote(name, safe='')}"
@@ -24,23 +41,49 @@ class Edge(Fixtures):
     def listing(self) -> frozenset[str]:
         return frozenset(str(path) for path in self.folder.rglob("*"))
 
-    def drop(self, name: str) -> None:
-        shutil.rmtree(self._path(name))
+    def spoil(self, name: str) -> frozenset[str]:
+        path = directory_of(Path(Address.parse(self.address(name)).path), name, "")
+        shard = EdgeShard.load(str(path))
+        shard.update(UpdateOperation.upsert_points([Point(i, {}, {"text": "가"}) for i in FOREIGN]))
+        shard.close()
+        return frozenset(str(i) for i in FOREIGN)
+
+    def close(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Server(Fixtures):
+    """Collections of a test server, with a key."""
+
+    examples: ClassVar[int] = 10
+    secrets: ClassVar[tuple[str, ...]] = ("s3cret/+=&~", quote("s3cret/+=&~", safe=""))
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(_fast_folder())
+        self.server = QdrantServer(self.folder, api_key=self.secrets[0]).__enter__()
+
+    def address(self, name: str) -> str:
+        return f"qdrant+http://127.0.0.1:{self.server.port}#{quote(name, safe='')}?api_key={self.secrets[1]}"
+
+    def listing(self) -> frozenset[str]:
+        return frozenset(self.server.collections.held)
 
     def spoil(self, name: str) -> frozenset[str]:
-        shard = EdgeShard.load(str(self._path(name)))
-        shard.update(UpdateOperation.upsert_points([Point(_native(i), {}, {"text": "가"}) for i in FOREIGN]))
-        shard.close()
-        return frozenset(FOREIGN)
+        client = QdrantClient(url=self.server.url, api_key=self.secrets[0], check_compatibility=False)
+        client.upsert(name, [models.PointStruct(id=i, vector={}, payload={"text": "가"}) for i in FOREIGN])
+        client.close()
+        return frozenset(str(i) for i in FOREIGN)
 
-    def _path(self, name: str) -> Path:
-        address = Address.parse(self.address(name))
-        return directory_of(Path(address.path), address.collection, "")
+    def close(self) -> None:
+        self.server.__exit__()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class TestEdge(StoreConformance):
     fixtures = Edge
 
 
-def _native(record_id: str) -> int | str:
-    return int(record_id) if record_id.isdigit() else record_id
+class TestServer(StoreConformance):
+    fixtures = Server
+
+
