@@ -11,6 +11,7 @@ import wherry
 from tests.crash.scene import record
 from tests.crash.test_traps import in_memory
 from tests.saboteurs import engines, stores
+from tests.saboteurs.page import PAGE, written
 from tests.saboteurs.table import MUTINIES, SUSPECTS, TRAITORS, Mutiny, Suspect, Traitor
 from wherry.address import Address
 from wherry.errors import WherryError
@@ -116,3 +117,13 @@ def test_verify_finds_what_a_store_hides_from_reading_back() -> None:
 def test_there_are_at_least_fifteen_and_each_is_told_apart() -> None:
     names = [s.name for s in (*SUSPECTS, *MUTINIES)]
     assert len(names) == len(set(names)) >= 15
+
+
+@pytest.mark.parametrize("mutiny", MUTINIES, ids=lambda m: m.name)
+def test_catcher_that_is_named_is_there(mutiny: Mutiny) -> None:
+    path, _, test = mutiny.caught_by.partition("::")
+    assert f"def {test}(" in (PAGE.parents[1] / path).read_text()
+
+
+def test_page_is_up_to_date() -> None:
+    assert PAGE.read_text() == written(), "run: python -m tests.saboteurs.page"
