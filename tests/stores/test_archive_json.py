@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -279,8 +280,6 @@ def test_what_cannot_be_opened_is_a_clear_error(
 
 
 def test_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
-    import os
-
     os.mkfifo(tmp_path / "a.json")
     with pytest.raises(Refused):
         source(tmp_path / "a.json")

@@ -28,7 +28,7 @@ from wherry.stores.archive.lookup import Lookup
 from wherry.stores.archive.seal import Sink, damaged, verify_seal
 from wherry.stores.archive.splitter import Splitter, corrupt
 from wherry.stores.archive.survey import Survey
-from wherry.stores.archive.text_form import TextForm, encoded, parsed
+from wherry.stores.archive.text_form import TextForm, encoded, parsed, small_parts
 
 _LIST = "documents"
 _NAME, _TOTAL, _DIMENSION = "index_name", "total_documents", "embedding_dimension"
@@ -87,8 +87,8 @@ class JsonForm(TextForm):
         }
         sink.write(_dumps(head)[:-1] + b',"%b":[' % _LIST.encode())
         start = b"\n"
-        for batch in batches:
-            sink.write(start + b",\n".join(encoded(batch)))
+        for part in small_parts(batches):
+            sink.write(start + b",\n".join(encoded(part)))
             start = b",\n"
         sink.write(b'\n],"%b":%b}\n' % (SEAL_KEY.encode(), _dumps(tally.closing())))
 

@@ -24,7 +24,7 @@ from wherry.stores.archive.lookup import Lookup
 from wherry.stores.archive.seal import Sink, damaged, verify_seal
 from wherry.stores.archive.splitter import corrupt
 from wherry.stores.archive.survey import Survey
-from wherry.stores.archive.text_form import TextForm, encoded
+from wherry.stores.archive.text_form import TextForm, encoded, small_parts
 
 _BOM = b"\xef\xbb\xbf"
 NO_CLOSING = "the file has no closing line: a truncation at the end of a line cannot be seen"
@@ -75,8 +75,8 @@ class JsonlForm(TextForm):
     def write(self, sink: Sink, card: Card, batches: Iterable[pa.RecordBatch], tally: Tally) -> None:
         """Write the lines."""
         sink.write(_line({CARD_KEY: {**card.to_dict(), "name": card.name, "extra": card.extra}}))
-        for batch in batches:
-            sink.write(b"".join(line + b"\n" for line in encoded(batch)))
+        for part in small_parts(batches):
+            sink.write(b"".join(line + b"\n" for line in encoded(part)))
         sink.write(_line({SEAL_KEY: tally.closing()}))
 
 

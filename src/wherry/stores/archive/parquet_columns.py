@@ -143,7 +143,7 @@ class Columns:
             texts, bad = _texts(column)
             _blame(faults, bad, "BadMetadata", "the metadata is not valid Unicode")
         else:
-            texts = pa.array([_as_json(value) for value in _objects(column)], type=pa.string())
+            texts = pa.array([_as_json(value) for value in column], type=pa.string())
         for row, words in canonical_metadata(texts).faults.items():
             faults.setdefault(row, ("BadMetadata", words))
         return texts
@@ -201,11 +201,15 @@ def _is_vector(kind: pa.DataType) -> bool:
     return bool(lists and pt.is_floating(kind.value_type))
 
 
+def _is_object(kind: pa.DataType) -> bool:
+    return bool(pt.is_struct(kind) or (pt.is_map(kind) and _is_text(kind.key_type)))
+
+
 _READABLE = {
     "id": lambda kind: _is_text(kind) or pt.is_integer(kind),
     "vector": _is_vector,
     "text": lambda kind: _is_text(kind) or pt.is_null(kind),
-    "metadata": lambda kind: _is_text(kind) or pt.is_struct(kind) or pt.is_map(kind) or pt.is_null(kind),
+    "metadata": lambda kind: _is_text(kind) or _is_object(kind) or pt.is_null(kind),
 }
 
 
@@ -244,26 +248,19 @@ def _vectors(column: pa.Array, dimension: int, faults: dict[int, Fault]) -> np.n
     with np.errstate(over="ignore"):
         # A null among the components comes out as NaN.
         values = kept.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    vectors[fitting] = values.reshape(-1, dimension)
+    vectors[fitting] = values.reshape(int(fitting.sum()), dimension)
     words = "the vector holds NaN, a null, an infinity or a number beyond 32 bits"
     _blame(faults, ~np.isfinite(vectors).all(axis=1), "NonFinite", words)
     return vectors
 
 
-def _objects(column: pa.Array) -> list[Any]:
-    if pt.is_map(column.type):
-        return column.to_pylist(maps_as_pydicts="strict")
-    return column.to_pylist()
-
-
-def _as_json(value: Any) -> str | None:
-    if value is None:
-        return None
-    # What JSON has no word for becomes a text that no reader takes for an object.
+def _as_json(value: pa.Scalar) -> str | None:
+    """Return an object as JSON text; what JSON has no word for becomes a text that is no object."""
     try:
-        return json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError) as error:
-        return json.dumps(str(error))
+        plain = value.as_py(maps_as_pydicts="strict")
+        return None if plain is None else json.dumps(plain, ensure_ascii=False)
+    except (KeyError, TypeError, ValueError) as error:
+        return json.dumps(f"{type(error).__name__}")
 
 
 def _blame(faults: dict[int, Fault], rows: np.ndarray, reason: str, words: str) -> None:

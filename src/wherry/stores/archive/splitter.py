@@ -176,7 +176,8 @@ class Splitter:
         return True
 
     def _skip_mark(self) -> None:
-        self._more()
+        while len(self._buffer) < len(_BOM) and self._more():
+            pass
         if self._buffer.startswith(_BOM):
             self._at = len(_BOM)
         elif self._buffer[:2] in (b"\xff\xfe", b"\xfe\xff"):

@@ -190,7 +190,9 @@ class Staging:
             try:
                 yield
             except BaseException:
-                self._writer.execute("ROLLBACK")
+                # After some errors, a full disk among them, SQLite has rolled back by itself.
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
                 raise
             self._writer.execute("COMMIT")
 

@@ -13,11 +13,11 @@ from wherry.stores.archive.card import Card
 from wherry.stores.archive.disk import ArchiveFile
 from wherry.stores.archive.element import Element, parse
 from wherry.stores.archive.lookup import Lookup
-from wherry.stores.archive.paging import PageMaker
+from wherry.stores.archive.paging import PageMaker, pieces
 from wherry.stores.archive.splitter import corrupt
 from wherry.stores.archive.survey import contradiction
 
-_LOOKUP_ROWS = 4096
+_LOOKUP_ROWS, _WRITE_ROWS = 4096, 256
 Places = Sequence[tuple[int, int]]
 # Offset and length of a document in the file, and what it holds.
 Placed = tuple[int, int, Element]
@@ -84,6 +84,12 @@ def _parse(raw: bytes, place: str, shown: str, vectors: bool = True) -> Element:
     except ValueError as error:
         # The parser's own words may quote the record; only their kind is passed on.
         raise corrupt(shown, f"a document is no JSON: {type(error).__name__}", place) from None
+
+
+def small_parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Cut batches for writing: as text a batch is several times as large."""
+    for batch in batches:
+        yield from pieces(batch, _WRITE_ROWS)
 
 
 def encoded(batch: pa.RecordBatch) -> Iterator[bytes]:
