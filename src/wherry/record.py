@@ -96,9 +96,7 @@ def make_batch(
     kind = wanted.field("vector").type
     # Arrow divides by the list size without looking, which ends the process where that is zero.
     column = pa.FixedSizeListArray.from_arrays(flat, type=kind) if dimension else pa.array([[]] * len(ids), type=kind)
-    return pa.RecordBatch.from_arrays(
-        [_strings(ids), column, _strings(texts), _strings(metadata)], schema=wanted
-    )
+    return pa.RecordBatch.from_arrays([_strings(ids), column, _strings(texts), _strings(metadata)], schema=wanted)
 
 
 def from_records(records: Iterable[Record], dimension: int | None = None) -> pa.RecordBatch:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wherry.moving.differences import Aligned, Tolerance, align, differences, tolerance_between
@@ -40,6 +40,7 @@ def of_metadata(one: str | None, other: str | None) -> list[str]:
     return [d.detail for d in differences(left, right, Tolerance.EXACT)]
 
 
+@settings(max_examples=40)
 @given(batches(3), st.data())
 def test_a_batch_equals_itself_sliced_and_shuffled(batch: pa.RecordBatch, data: st.DataObject) -> None:
     order = pa.array(data.draw(st.permutations(range(batch.num_rows))), pa.int64())
@@ -49,6 +50,7 @@ def test_a_batch_equals_itself_sliced_and_shuffled(batch: pa.RecordBatch, data: 
         assert differences(pair.expected, pair.actual, tolerance) == []
 
 
+@settings(max_examples=40)
 @given(batches(3), st.data())
 def test_slices_are_aligned_by_their_own_rows(batch: pa.RecordBatch, data: st.DataObject) -> None:
     rows = batch.num_rows

@@ -44,7 +44,7 @@ def source() -> Chest:
     return Chest("source").fill(numbered(range(50)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(VERSIONS, VERSIONS, VERSIONS, st.sets(st.sampled_from([f"i{n}" for n in range(12)]), max_size=3))
 def test_what_is_planned_is_what_is_done(before: dict, now: dict, tampered: dict, bad: set[str]) -> None:
     memory.clear()

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wherry.record import Page, Record, Reject, dimension_of, from_records, make_batch, schema, to_records, vectors_of
@@ -21,6 +21,7 @@ def values(batch: pa.RecordBatch) -> list[tuple]:
     ]
 
 
+@settings(max_examples=40)
 @given(st.lists(records(4, finite=False), max_size=5))
 def test_records_survive_the_way_through_a_batch(rows: list[Record]) -> None:
     assert values(from_records(rows, 4)) == [
@@ -28,6 +29,7 @@ def test_records_survive_the_way_through_a_batch(rows: list[Record]) -> None:
     ]
 
 
+@settings(max_examples=40)
 @given(batches(3), st.data())
 def test_a_slice_holds_its_own_rows(batch: pa.RecordBatch, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, batch.num_rows))

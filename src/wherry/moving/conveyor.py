@@ -33,7 +33,7 @@ class Load:
 
     records: pa.RecordBatch
     digests: list[bytes]
-    tokens: list[bytes | None]
+    tokens: list[bytes]
 
     def slice(self, start: int, rows: int) -> Load:
         """Return some rows of the load."""

@@ -119,7 +119,7 @@ def _close(mine: np.ndarray, theirs: np.ndarray, tolerance: Tolerance) -> np.nda
 def _agree(a: np.ndarray, b: np.ndarray, tolerance: Tolerance) -> np.ndarray:
     if tolerance is Tolerance.HALF:
         near = np.abs(a - b) <= np.maximum(np.abs(a) * HALF_TOLERANCE, _HALF_STEP)
-        return (near & np.isfinite(a)).all(axis=1)
+        return np.all(near & np.isfinite(a), axis=1)
     long_a, long_b = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
     scale_a, scale_b = np.where(long_a == 0, 1, long_a), np.where(long_b == 0, 1, long_b)
     # As a length: a difference spread over a thousand components must not slip through each of them.

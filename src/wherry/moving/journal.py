@@ -177,7 +177,7 @@ def _now() -> str:
 
 def _as_run(row: Sequence[Any]) -> dict[str, Any]:
     names = ("id", "act", "source", "target", "pid", "started", "ended", "status", "plan", "outcome")
-    run = dict(zip(names, row, strict=False))
+    run: dict[str, Any] = dict(zip(names, row, strict=False))
     run["plan"] = json.loads(run["plan"] or "{}")
     run["outcome"] = json.loads(run["outcome"] or "{}")
     run["quarantined"] = row[10]

@@ -69,7 +69,7 @@ def _vectors(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Itera
     with np.errstate(over="ignore", invalid="ignore"):
         suspicious = not np.isfinite(vectors.sum(dtype=np.float64))
     if suspicious:
-        yield ~np.isfinite(vectors).all(axis=1), "NonFinite", "the vector holds NaN or an infinity"
+        yield ~np.all(np.isfinite(vectors), axis=1), "NonFinite", "the vector holds NaN or an infinity"
     if space.metric is Metric.COSINE and not target.zero_vectors and dimension:
         candidates = vectors[:, 0] == 0
         if candidates.any():
@@ -80,7 +80,7 @@ def _vectors(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Itera
             )
     if target.precision_bits == 16:
         beyond = np.abs(vectors) > np.finfo(np.float16).max
-        yield beyond.any(axis=1), "NonFinite", "a component is beyond what 16 bits can hold"
+        yield np.any(beyond, axis=1), "NonFinite", "a component is beyond what 16 bits can hold"
 
 
 def _ids(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Iterator[Finding]:

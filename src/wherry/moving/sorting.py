@@ -81,7 +81,7 @@ class Sorter:
         found.unchanged += int(proved.sum())
         return found
 
-    def _examine(self, records: pa.RecordBatch, tokens: list[bytes | None], match: Match) -> Sorted:
+    def _examine(self, records: pa.RecordBatch, tokens: list[bytes], match: Match) -> Sorted:
         """Sort records that no token proves unchanged."""
         screened = screen(records, self.target, self.space)
         if screened.rejects:
