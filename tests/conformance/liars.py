@@ -70,6 +70,14 @@ class FewMetrics(Flawed):
         super().prepare(space, index, rows)
 
 
+class Asking(Flawed):
+    """Wants to know the metric."""
+
+    def prepare(self, space: Space, index: Index, rows: int) -> None:
+        _refuse_if(space.metric is None, "which metric?")
+        super().prepare(space, index, rows)
+
+
 class Doubling(Flawed):
     """Believes every absent=True."""
 
@@ -262,6 +270,7 @@ FLAWS = (
     Flaw("16 bits", "test_precision", {"precision_bits": 16}, Flawed, _halved),
     Flaw("cosine", "test_normalises", {"normalises": frozenset({Metric.COSINE})}, Flawed, _rounded_under_cosine),
     Flaw("l2 only", "test_metric_is_kept", {"metrics": frozenset({Metric.L2})}, FewMetrics),
+    Flaw("asking", "test_metric_that_nobody_knows", {"needs_metric": True}, Asking),
     Flaw("doubling", "test_unique_ids", {"unique_ids": False}, Doubling),
     Flaw("live scan", "test_snapshot", {"snapshot_scan": False}, Live),
     Flaw("no zero", "test_zero_vector", {"zero_vectors": False}, Flawed, _no_zero_vectors),

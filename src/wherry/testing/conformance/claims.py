@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from wherry.errors import WherryError
+from wherry.errors import NoSuchCollection, WherryError
 from wherry.record import Record, from_records, make_batch, vectors_of
-from wherry.space import Metric
+from wherry.space import Metric, Space
 from wherry.stores.base import Capabilities, IdKind, Kind
 from wherry.testing.conformance.equality import Rule, differences, unit
 from wherry.testing.conformance.place import DIMENSION, VECTOR, Place, listed
@@ -157,6 +157,20 @@ class Claims(Suite):
         found = scan_of(place, batch, place.metric)
         assert differences([batch], found, place.rule()) == []
         assert (differences([batch], found, Rule.EXACT) == []) == (not half)
+
+    def test_metric_that_nobody_knows(self, place: Place) -> None:
+        """Where no metric is needed, an unknown one stays unknown; where it is, nothing is made."""
+        name, space = place.name(), Space(dimension=DIMENSION)
+        if place.capabilities.needs_metric:
+            with pytest.raises(WherryError):
+                place.target(name, space)
+            with pytest.raises(NoSuchCollection):
+                place.open_source(name).describe()
+            return
+        batch = place.sample(3)
+        source = place.filled(batch, space)
+        assert source.describe().space.metric is None
+        place.expect(source, batch)
 
     @pytest.mark.parametrize("metric", list(Metric), ids=[str(m) for m in Metric])
     def test_normalises(self, place: Place, metric: Metric) -> None:
