@@ -138,10 +138,10 @@ class Sorter:
         known = positions >= 0
         repeated[known] = self.walk.meet(positions[known])
         if not self.first_copy and (self.waiting or len(set(ids)) < len(ids)):
-            seen = set(self.waiting)
+            here: set[str] = set()
             for row, record_id in enumerate(ids):
-                repeated[row] |= record_id in seen
-                seen.add(record_id)
+                repeated[row] |= record_id in self.waiting or record_id in here
+                here.add(record_id)
         return repeated
 
     def _restamp(self, load: Load, same: np.ndarray) -> None:
