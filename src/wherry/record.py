@@ -52,14 +52,11 @@ class Reject:
 class Page:
     """What one step of a scan yields.
 
-    records: the batch. rejects: what the store holds here but no batch can. versions: one opaque
-    token per record (binary, same length as the batch) when the store can prove what changed: equal
-    tokens mean the record was not touched in between.
+    records: the batch. rejects: what the store holds here but no batch can.
     """
 
     records: pa.RecordBatch
     rejects: list[Reject] = field(default_factory=list)
-    versions: pa.Array | None = None
 
     @property
     def read(self) -> int:

@@ -14,6 +14,7 @@ from wherry.moving.ledger import Ledger, Walk
 
 MASS_SHARE = 0.2
 MASS_RECORDS = 10
+_LONG = 10_000
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,6 @@ class Census:
         """Return the census of the set with fewer ids."""
         return Census(self.count - len(ids), (self.total - _sum(ids)) & _64_BITS)
 
-    def __str__(self) -> str:
-        return f"{self.count}:{self.total:016x}"
-
 
 _64_BITS = (1 << 64) - 1
 
@@ -53,13 +51,14 @@ def _sum(ids: list[str]) -> int:
     return sum(map(xxhash.xxh3_64_intdigest, map(str.encode, ids)))
 
 
-def take_stock(ledger: Ledger, ids: Iterable[pa.Array]) -> None:
+def take_stock(ledger: Ledger, ids: Iterable[pa.Array]) -> tuple[list[str] | None, list[str] | None]:
     """Bring the ledger in line with the ids the target lists.
 
     An entry the target no longer has is forgotten, so the record will be written again; an id the
-    ledger does not know becomes an entry of unknown content, so the record will be looked at.
+    ledger does not know becomes an entry of unknown content, so the record will be looked at. Returns
+    the ids of both kinds; None in place of a list that would be long.
     """
-    walk = Walk(ledger)
+    walk, strangers, lost = Walk(ledger), _Short(), _Short()
     for page in ids:
         listed = page.to_pylist()
         positions = walk.match(listed).positions
@@ -67,9 +66,23 @@ def take_stock(ledger: Ledger, ids: Iterable[pa.Array]) -> None:
         if unknown:
             ledger.adopt(unknown, [None] * len(unknown), [None] * len(unknown))
             walk.meet(walk.match(unknown).positions)
+            strangers.add(unknown)
         walk.meet(positions[positions >= 0])
-    for lost in list(walk.unmet()):
-        ledger.forget(lost)
+    for part in list(walk.unmet()):
+        ledger.forget(part)
+        lost.add(part)
+    return lost.ids, strangers.ids
+
+
+class _Short:
+    """A list that gives up when it grows long."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] | None = []
+
+    def add(self, more: list[str]) -> None:
+        if self.ids is not None:
+            self.ids = None if len(self.ids) + len(more) > _LONG else self.ids + more
 
 
 def doomed(ledger: Ledger, ids: Iterable[pa.Array]) -> int:

@@ -118,12 +118,12 @@ class Ledger:
         """Mark every entry as unknown: everything is to be read again."""
         self.db.execute("UPDATE entry SET digest = NULL, token = NULL")
 
-    def drop_tokens(self) -> None:
-        """Forget every token token: the source's epoch has changed."""
-        self.db.execute("UPDATE entry SET token = NULL WHERE token IS NOT NULL")
+    def unknown_ids(self) -> list[str]:
+        """Return the ids whose content is unknown."""
+        return [row[0] for row in self.db.execute("SELECT id FROM entry WHERE digest IS NULL ORDER BY pos")]
 
     def restamp(self, ids: Sequence[str], tokens: Sequence[bytes | None]) -> None:
-        """Record new token tokens for records whose content did not change."""
+        """Record new tokens for records whose content did not change."""
         with Transaction(self):
             self.db.executemany("UPDATE entry SET token = ? WHERE id = ?", zip(tokens, ids, strict=True))
 
@@ -182,6 +182,10 @@ class Walk:
         before = self.met[positions].copy()
         self.met[positions] = True
         return before
+
+    def forget(self, positions: np.ndarray) -> None:
+        """Count entries as not met after all; -1 stands for an unknown id and is passed over."""
+        self.met[positions[positions >= 0]] = False
 
     def missing(self) -> int:
         """Count the entries that were never met."""

@@ -38,9 +38,13 @@ _ROW_OVERHEAD = 64
 
 
 class Outline:
-    """The part of a plan that needs no scan: both sides, their spaces, what may be lost, the disk."""
+    """The part of a plan that needs no scan: both sides, their spaces, what may be lost, the disk.
 
-    def __init__(self, source: Readable, target: Writable) -> None:
+    probe: read a page of the source, for the size of its records and its rate, even where no record
+    more is expected at the target.
+    """
+
+    def __init__(self, source: Readable, target: Writable, probe: bool) -> None:
         self.source, self.target = source, target
         self.from_, self.to = source.describe(), target.describe()
         _require_two(source, target)
@@ -48,8 +52,10 @@ class Outline:
         self.space = self._space()
         metric = self.space.metric
         self.losses = tuple(possible(source.capabilities, target.capabilities, metric))
-        self.started = time.perf_counter()
-        self.row_bytes, self.read_rate = self._probe()
+        self.row_bytes = float((self.space.dimension or 0) * 4 + _ROW_OVERHEAD)
+        self.read_rate: float | None = None
+        if probe or self.from_.count > self.to.count:
+            self._probe()
 
     def _space(self) -> Space:
         # A target that does not exist yet may state its metric in its address.
@@ -70,14 +76,14 @@ class Outline:
             )
         return space
 
-    def _probe(self) -> tuple[float, float | None]:
+    def _probe(self) -> None:
         """Read one page of the source: bytes per row and rows per second."""
         began = time.perf_counter()
         page = first_page(self.source)
         seconds = time.perf_counter() - began
-        if page is None or page.records.num_rows == 0:
-            return float((self.space.dimension or 0) * 4 + _ROW_OVERHEAD), None
-        return _bytes_of(page.records) / page.records.num_rows + _ROW_OVERHEAD, page.read / max(seconds, 1e-6)
+        if page is not None and page.records.num_rows:
+            self.row_bytes = _bytes_of(page.records) / page.records.num_rows + _ROW_OVERHEAD
+            self.read_rate = page.read / max(seconds, 1e-6)
 
     @property
     def bytes(self) -> int:
@@ -161,7 +167,7 @@ def plan(source: Source, target: Target, *, progress: Progress = silent) -> Plan
     are in the plan.
     """
     with reading(source) as from_, writing(target) as to:
-        outline = Outline(from_, to)
+        outline = Outline(from_, to, probe=True)
         with (
             tempfile.TemporaryDirectory(prefix="wherry-plan-") as scratch,
             Journal(to.identity) as journal,

@@ -6,7 +6,7 @@ ledger tells; where it only knows that something is there, the target itself is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,7 +51,6 @@ class Sorter:
         self.ledger, self.target, self.space = ledger, target, space
         self.projection, self.tolerance, self.read_target = projection, tolerance, read_target
         self.walk = Walk(ledger)
-        self.listed = Walk(ledger)
         self.held = ledger.count()
         # Nothing to find, nothing to find twice: a first copy need not ask the ledger.
         self.first_copy = unique_ids and self.held == 0
@@ -65,7 +64,7 @@ class Sorter:
         digested and, where need be, compared with what the target holds.
         """
         ids = page.records.column("id").to_pylist()
-        tokens = _tokens(page)
+        tokens = _tokens(page.records)
         match = Match.none(len(ids)) if self.first_copy else self.walk.match(ids)
         repeated = self._repeated(ids, match.positions)
         proved = match.proved(tokens) & ~repeated
@@ -103,17 +102,20 @@ class Sorter:
             rejects=screened.rejects,
         )
 
-    def list_only(self, ids: list[str], tokens: list[bytes]) -> tuple[int, pa.Array]:
-        """Sort by tokens alone: how many records are proved unchanged, and the ids to be fetched."""
-        match = self.walk.match(ids)
-        self.listed.meet(match.positions[match.positions >= 0])
-        proved = match.proved(tokens)
-        self.walk.meet(match.positions[proved])
-        return int(proved.sum()), pa.array([ids[i] for i in np.flatnonzero(~proved).tolist()], type=pa.string())
+    def take_for_granted(self, shown: Iterable[list[str]] | None, but: list[str]) -> int:
+        """Count entries as met without seeing their records: those shown (None = all), but not some.
 
-    def not_listed(self) -> int:
-        """Count the entries that `list_only` was not shown."""
-        return self.listed.missing()
+        Returns how many of those excepted are entries of the ledger.
+        """
+        if shown is None:
+            self.walk.meet(np.arange(1, self.ledger.last_position() + 1))
+        else:
+            for ids in shown:
+                positions = self.walk.match(ids).positions
+                self.walk.meet(positions[positions >= 0])
+        excepted = self.walk.match(but).positions
+        self.walk.forget(excepted)
+        return int((excepted >= 0).sum())
 
     def sent(self, ids: list[str]) -> None:
         """Hear that new records are in the ledger now."""
@@ -166,16 +168,9 @@ class Sorter:
         return equal
 
 
-def _tokens(page: Page) -> list[bytes]:
-    """Return what proves each record unchanged: the engine's token, or a digest of its bytes as read."""
-    if page.versions is not None:
-        return page.versions.to_pylist()
-    raw = page.records.column("metadata")
-    return [_CONTENT + digest for digest in digests(page.records, raw)]
-
-
-# Keeps the two sorts of token apart: an engine's is only compared within its epoch.
-_CONTENT = b"="
+def _tokens(records: pa.RecordBatch) -> list[bytes]:
+    """Return a digest of each record's bytes as read: the same bytes need no second look."""
+    return digests(records, records.column("metadata"))
 
 
 def _duplicates(ids: list[str], repeated: np.ndarray) -> list[Reject]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from wherry.address import Address
 from wherry.errors import Integrity, Interrupted, WherryError
-from wherry.moving.census import Census, census, differing, require_few, take_stock
+from wherry.moving.census import Census, census, differing, require_few
 from wherry.moving.census import doomed as count_doomed
 from wherry.moving.conveyor import Conveyor, Load
 from wherry.moving.differences import tolerance_between
@@ -30,10 +30,11 @@ from wherry.moving.progress import Progress, silent
 from wherry.moving.results import LISTED, Level, Loss, SyncResult
 from wherry.moving.retry import retrying
 from wherry.moving.sorting import Sorter
+from wherry.moving.standing import Rest, Standing, mark_of, rest_of, stock_of
 from wherry.moving.streams import ahead
 from wherry.record import Page, Reject
 from wherry.state import locked
-from wherry.stores.base import PAGE_ROWS, Readable, Versioned, Writable
+from wherry.stores.base import PAGE_ROWS, Readable, Writable
 
 WRITE_ROWS = 4096
 
@@ -59,6 +60,11 @@ class Tally:
     quarantined: int = 0
     looked: int = 0
     rejects: list[Reject] = field(default_factory=list)
+
+    @property
+    def moved(self) -> bool:
+        """Whether anything was written or deleted."""
+        return bool(self.created or self.changed or self.deleted)
 
     def require_conserved(self) -> None:
         """Raise Integrity unless every record that was read is accounted for."""
@@ -119,7 +125,7 @@ def sync(
 
 def _sync_open(source: Readable, target: Writable, wishes: Wishes, progress: Progress) -> SyncResult:
     started = time.perf_counter()
-    outline = Outline(source, target)
+    outline = Outline(source, target, probe=False)
     losses = data_losses(outline)
     outline.require_accepted(losses, wishes.accept_losses)
     outline.require_room()
@@ -159,13 +165,20 @@ class _Run:
         self.batch = min(WRITE_ROWS, target.capabilities.max_batch or WRITE_ROWS)
         self.verified = Level.COUNTED
         self.balanced = False
-        self.census = Census()
+        self.ids = Census()
         self.notes = [*outline.from_.notes, *outline.to.notes]
 
     def go(self) -> None:
         """Do all of it; the order of the steps is the crash table in docs/crashes.md."""
-        self._take_stock()
-        held = self.ledger.count()
+        standing = Standing.recall(self.journal)
+        self.ledger.settle(read_back=self.wishes.level >= Level.DIGESTS)
+        if self.wishes.level is Level.DEEP:
+            self.ledger.doubt_all()
+        # Before the source is read: what is committed while it is being read counts as touched later.
+        mark = mark_of(self.source)
+        stock = stock_of(self.target, self.ledger, standing)
+        self.ids, held = stock.ids, self.ledger.count()
+        rest = rest_of(self.source, self.ledger, standing, stock)
         with self._conveyor() as conveyor:
             sorter = Sorter(
                 self.ledger,
@@ -176,24 +189,15 @@ class _Run:
                 conveyor.read,
                 self.source.capabilities.unique_ids,
             )
-            self._cross(sorter, conveyor, held)
+            self._cross(self._pages(sorter, rest, held), sorter, conveyor)
             self.tally.require_conserved()
             self._delete(sorter, held)
-        self.progress("finish", 0, None)
-        self.target.finish(self.outline.space, self.outline.from_.index)
-        self._check()
-
-    def _take_stock(self) -> None:
-        """Make the ledger agree with what the target holds."""
-        self.ledger.settle(read_back=self.wishes.level >= Level.DIGESTS)
-        if self.wishes.level is Level.DEEP:
-            self.ledger.doubt_all()
-        recorded = self.journal.recall("census")
-        # Gone until this run has ended well: a crash can never look clean.
-        self.journal.remember("census", "")
-        self.census = census(self.target.ids())
-        if recorded != str(self.census):
-            take_stock(self.ledger, self.target.ids())
+        if standing is None or self.tally.moved:
+            self.progress("finish", 0, None)
+            self.target.finish(self.outline.space, self.outline.from_.index)
+        self._check(rest)
+        if self.balanced and not self.tally.quarantined:
+            Standing(self.ids, self.source.identity, mark, mark_of(self.target)).remember(self.journal)
 
     def _conveyor(self) -> Conveyor:
         return Conveyor(
@@ -205,10 +209,10 @@ class _Run:
             read_back=self.wishes.level >= Level.DIGESTS,
         )
 
-    def _cross(self, sorter: Sorter, conveyor: Conveyor, held: int) -> None:
+    def _cross(self, source: Generator[Page, None, None], sorter: Sorter, conveyor: Conveyor) -> None:
         new, changed = _Pile(self.batch, absent=True), _Pile(self.batch, absent=False)
         # Closed here: left by an error, a generator would go on reading a source that is being closed.
-        with closing(self._pages(sorter, held)) as pages:
+        with closing(source) as pages:
             for page in pages:
                 self.tally.read += page.read
                 found = sorter.sort(page)
@@ -229,50 +233,35 @@ class _Run:
         if absent:
             ids = load.records.column("id").to_pylist()
             sorter.sent(ids)
-            self.census = self.census.with_ids(ids)
+            self.ids = self.ids.with_ids(ids)
             self.tally.created += load.records.num_rows
         else:
             self.tally.changed += load.records.num_rows
 
-    def _pages(self, sorter: Sorter, held: int) -> Generator[Page, None, None]:
-        """Read the source: all of it, or only what its tokens cannot prove unchanged.
+    def _pages(self, sorter: Sorter, rest: Rest | None, held: int) -> Generator[Page, None, None]:
+        """Read the source: all of it, or only what it cannot prove unchanged.
 
         Before the first page is handed out it is known how many records would be deleted.
         """
-        if self._tokens_hold():
-            yield from self._touched(sorter, held)
+        if rest is not None:
+            yield from self._rest(sorter, rest, held)
             return
-        if held and census(self.source.ids()) != self.census:
+        if held and census(self.source.ids()) != self.ids:
             self._require_few(count_doomed(self.ledger, self.source.ids()), held)
         with ahead(self.source.scan(PAGE_ROWS)) as pages:
             yield from pages
 
-    def _tokens_hold(self) -> bool:
-        """Tell whether the engine's tokens of the last run may be compared with those of now."""
-        if not (self.source.capabilities.detects_changes and isinstance(self.source, Versioned)):
-            return False
-        epoch = f"{self.source.identity}|{self.source.epoch()}"
-        if self.journal.recall("epoch") == epoch and self.ledger.count() > self.ledger.unknown():
-            return True
-        self.ledger.drop_tokens()
-        self.journal.remember("epoch", epoch)
-        return False
-
-    def _touched(self, sorter: Sorter, held: int) -> Iterator[Page]:
-        """Yield the records whose tokens are new, after all tokens have been read."""
-        assert isinstance(self.source, Versioned)
-        rest: list[pa.Array] = []
-        with ahead(self.source.versions()) as listing:
-            for ids, tokens in listing:
-                unchanged, touched = sorter.list_only(ids.to_pylist(), tokens.to_pylist())
-                self.tally.read += unchanged
-                self.tally.unchanged += unchanged
-                rest.append(touched)
-                self.progress("sync", self.tally.read, self.outline.from_.count)
-        self._require_few(sorter.not_listed(), held)
-        touched = pa.concat_arrays(rest) if rest else pa.array([], type=pa.string())
-        for start in range(0, len(touched), PAGE_ROWS):
-            yield self.source.fetch(touched.slice(start, PAGE_ROWS))
+    def _rest(self, sorter: Sorter, rest: Rest, held: int) -> Generator[Page, None, None]:
+        shown = (page.to_pylist() for page in self.source.ids()) if rest.listing else None
+        known = sorter.take_for_granted(shown, rest.ids)
+        self._require_few(sorter.walk.missing() - known, held)
+        looked = 0
+        for start in range(0, len(rest.ids), WRITE_ROWS):
+            page = self.source.fetch(pa.array(rest.ids[start : start + WRITE_ROWS], type=pa.string()))
+            looked += page.read
+            yield page
+        self.tally.read += rest.count - looked
+        self.tally.unchanged += rest.count - looked
 
     def _set_aside(self, rejects: list[Reject]) -> None:
         if rejects:
@@ -290,7 +279,7 @@ class _Run:
         self._require_few(sum(map(len, parts)), held)
         for part in parts:
             self.ledger.forget(part)
-            self.census = self.census.without(part)
+            self.ids = self.ids.without(part)
             for start in range(0, len(part), self.batch):
                 self.target.delete(pa.array(part[start : start + self.batch], type=pa.string()))
             self.tally.deleted += len(part)
@@ -309,20 +298,20 @@ class _Run:
     def _require_few(self, deletions: int, held: int) -> None:
         require_few(deletions, held, self.wishes.allow_mass_delete, self.source.address, self.target.address)
 
-    def _check(self) -> None:
-        """Compare what the target says it holds with the ledger, and name the level that was reached."""
-        offered = self.source.describe().count
+    def _check(self, rest: Rest | None) -> None:
+        """Compare what both sides say they hold with what was done, and name the level that was reached."""
+        offered = self.source.describe().count if rest is None else rest.count
         if offered != self.tally.read:
             self.notes.append(f"{self.tally.read:,} records were read; the source now counts {offered:,}")
         kept, held = self.tally.read - self.tally.quarantined, self.ledger.count()
+        # What was not written to holds what it held when its stock was taken.
+        found = self.target.describe().count if self.tally.moved else self.ids.count
         # Quarantine may keep an older record in the target; without it all counts are one number.
-        self.balanced = self.target.describe().count == held and offered == self.tally.read and kept <= held
+        self.balanced = found == held and offered == self.tally.read and kept <= held
         self.balanced = self.balanced and (kept == held or self.tally.quarantined > 0)
         if self.wishes.level is Level.IDS:
             missing, extra = differing(self.ledger, self.target.ids())
             self.balanced = self.balanced and not missing and not extra
-        if self.balanced:
-            self.journal.remember("census", str(self.census))
         looked_at_all = self.tally.looked + self.tally.created + self.tally.changed == self.ledger.count()
         if self.wishes.level < Level.DIGESTS:
             self.verified = self.wishes.level

@@ -62,7 +62,7 @@ class Capabilities:
     text_in_place: False when the engine has no texts or metadata of its own (a sidecar keeps them).
     snapshot_scan: a scan sees one moment. stable_order: two scans agree on the order.
     unique_ids: the engine itself makes a second record of one id impossible.
-    atomic_batch: a write happens whole or not at all. detects_changes: pages carry versions.
+    atomic_batch: a write happens whole or not at all. detects_changes: it is `Versioned`.
     atomic_switch: a name can be moved to another collection in one step.
     """
 
@@ -199,16 +199,35 @@ class Writable(Readable, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Touched:
+    """What happened to a collection since a mark.
+
+    count: records held now. ids: of every record written since the mark and still there; a few that
+    were not written may be among them. Deletions show in the count alone.
+    """
+
+    count: int
+    ids: pa.Array
+
+
 @runtime_checkable
 class Versioned(Protocol):
-    """A store that can prove what changed without reading vectors (`detects_changes`)."""
+    """A store that can prove what did not change, without reading vectors (`detects_changes`)."""
 
-    def epoch(self) -> str:
-        """Return a text that changes whenever versions before and after may not be compared."""
+    def mark(self) -> str | None:
+        """Return a mark of this moment, or None when changes after it could not be told.
+
+        Everything that was committed when the mark was taken is before it.
+        """
         ...
 
-    def versions(self, rows: int = PAGE_ROWS) -> Iterator[tuple[pa.Array, pa.Array]]:
-        """Yield (ids, version tokens) of the whole collection in the order of `scan`."""
+    def touched(self, mark: str) -> Touched | None:
+        """Return what was written since a mark, or None when that cannot be told.
+
+        None whenever there is any doubt: the collection was made anew, the server was restored from a
+        backup, the mark is another collection's, or so much was written that a scan is the better way.
+        """
         ...
 
 
@@ -233,6 +252,7 @@ __all__ = [
     "Probe",
     "Readable",
     "Reject",
+    "Touched",
     "Versioned",
     "Writable",
 ]
