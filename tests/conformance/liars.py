@@ -6,6 +6,7 @@ have the flaw or not and may admit it or not: two of the four combinations are l
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from wherry.errors import Rejected
 from wherry.record import Page, dimension_of, make_batch, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores import memory
-from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, IdKind, Index, Kind
+from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, IdKind, Index, Kind, Touched
 from wherry.stores.memory import MemoryStore
 from wherry.testing.conformance import Fixtures
 
@@ -115,32 +116,27 @@ class OneByOne(Flawed):
 
 
 class Stamping(Flawed):
-    """Keeps a token per record and an epoch per collection."""
+    """Keeps the time of the last write of every record."""
 
-    stamps: dict[str, dict[str, bytes]] = {}  # noqa: RUF012 - shared on purpose, like the shelves
+    stamps: dict[str, dict[str, int]] = {}  # noqa: RUF012 - shared on purpose, like the shelves
 
     def upsert(self, batch: pa.RecordBatch, absent: bool = False) -> None:
         super().upsert(batch, absent)
         stamps = self.stamps.setdefault(self.name, {})
-        for record_id in batch.column("id").to_pylist():
-            stamps[record_id] = random.randbytes(8)
+        stamps.update(dict.fromkeys(batch.column("id").to_pylist(), next(_clock)))
 
-    def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
-        return map(self._stamped, super().scan(rows))
+    def mark(self) -> str | None:
+        return f"{self.name} {id(self._shelf)} {next(_clock)}"
 
-    def fetch(self, ids: pa.Array) -> Page:
-        return self._stamped(super().fetch(ids))
+    def touched(self, mark: str) -> Touched | None:
+        name, shelf, time = mark.split()
+        if (name, int(shelf)) != (self.name, id(self._shelf)):
+            return None
+        ids = [i for i, stamp in self.stamps.get(self.name, {}).items() if stamp > int(time) and i in self._shelf.rows]
+        return Touched(len(self._shelf.rows), pa.array(ids, type=pa.string()))
 
-    def epoch(self) -> str:
-        return str(id(self._shelf))
 
-    def versions(self, rows: int = PAGE_ROWS) -> Iterator[tuple[pa.Array, pa.Array]]:
-        for page in self.scan(rows):
-            yield page.records.column("id"), page.versions
-
-    def _stamped(self, page: Page) -> Page:
-        tokens = [self.stamps[self.name][i] for i in page.records.column("id").to_pylist()]
-        return replace(page, versions=pa.array(tokens, type=pa.binary()))
+_clock = itertools.count(1)
 
 
 class Lab(Fixtures):

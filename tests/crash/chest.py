@@ -1,6 +1,6 @@
 """A small store that outlives its process: one SQLite file, and a log of every record ever written.
 
-It keeps everything exactly, proves changes by version tokens when asked to, and commits each call as
+It keeps everything exactly, proves changes by its numbers when asked to, and commits each call as
 one transaction, so whatever goes wrong around it is not its doing.
 """
 
@@ -23,7 +23,7 @@ import pyarrow as pa
 from wherry.errors import Busy
 from wherry.record import Page, Record, Reject, from_records, make_batch, schema, vectors_of
 from wherry.space import Space
-from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Index
+from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Index, Touched
 from wherry.stores.memory import CAPABILITIES
 
 _TABLES = """
@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS log (act TEXT NOT NULL, id TEXT NOT NULL);
 
 @dataclass(frozen=True)
 class Row:
-    """One stored record; no grows with every write, which makes it a version."""
+    """One stored record; no grows with every write, which tells what was touched."""
 
     no: int
     id: str
@@ -136,15 +136,18 @@ class Chest:
                 raise Busy(f"another run is writing {self.address}") from None
             yield
 
-    def epoch(self) -> str:
-        """One epoch for ever: numbers are never used again."""
-        return "1"
+    def mark(self) -> str | None:
+        """Return the last number given out; numbers are never used again."""
+        with self.lock:
+            row = self.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'record'").fetchone()
+        return str(row[0] if row else 0)
 
-    def versions(self, rows: int = PAGE_ROWS) -> Iterator[tuple[pa.Array, pa.Array]]:
-        """Yield ids and tokens in the order of `scan`."""
-        for page in self.scan(rows):
-            assert page.versions is not None
-            yield page.records.column("id"), page.versions
+    def touched(self, mark: str) -> Touched | None:
+        """Return what has a later number."""
+        with self.lock:
+            found = self.db.execute("SELECT id FROM record WHERE no > ? ORDER BY no", (int(mark),)).fetchall()
+            count = self.db.execute("SELECT count(*) FROM record").fetchone()[0]
+        return Touched(count, pa.array([row[0] for row in found], type=pa.string()))
 
     def close(self) -> None:
         """Close the file."""
@@ -182,16 +185,13 @@ class Chest:
         width = 4 * (self.describe().space.dimension or 0)
         rejects = [Reject(r.id, "WrongDimension") for r in rows if len(r.vector) != width]
         rows = [r for r in rows if len(r.vector) == width]
-        tokens = pa.array([str(row.no).encode() for row in rows], type=pa.binary())
-        versions = tokens if self.capabilities.detects_changes else None
         if not rows:
             empty = pa.RecordBatch.from_pylist([], schema=schema(self.describe().space.dimension or 0))
-            return Page(empty, rejects, versions)
+            return Page(empty, rejects)
         vectors = np.stack([np.frombuffer(row.vector, dtype=np.float32) for row in rows])
         return Page(
             make_batch([r.id for r in rows], vectors, [r.text for r in rows], [r.metadata for r in rows]),
             rejects,
-            versions,
         )
 
     def _log(self, act: str, ids: list[str]) -> None:

@@ -21,7 +21,7 @@ DAILY = (
     Fault(Moment.AFTER, RuntimeError),
 )
 # Calls to the stores alone: what a journal does when it fails is a test of its own.
-STORES = ("describe", "scan", "ids", "fetch", "prepare", "upsert", "delete", "finish", "epoch", "versions")
+STORES = ("describe", "scan", "ids", "fetch", "prepare", "upsert", "delete", "finish", "mark", "touched")
 
 
 def attempt(scene: Scene, calls: Calls) -> type[Exception] | None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from wherry.record import Page, Record, Reject, from_records, to_records
 from wherry.space import Metric, Space
 from wherry.stores import memory
-from wherry.stores.base import PAGE_ROWS, Capabilities, Index
+from wherry.stores.base import PAGE_ROWS, Capabilities, Index, Touched
 from wherry.stores.memory import MemoryStore
 
 SPACE = Space(dimension=2, metric=Metric.L2)
@@ -135,35 +135,33 @@ class Stamped(Chest):
         super().__init__(name, detects_changes=True, **limits)
         self.era = "1"
         self.clock = 0
-        self.stamps: dict[str, bytes] = {}
+        self.stamps: dict[str, int] = {}
 
-    def epoch(self) -> str:
-        """Return the era."""
-        return self.era
+    def mark(self) -> str | None:
+        """Return era and time."""
+        return f"{self.era} {self.clock}"
+
+    def touched(self, mark: str) -> Touched | None:
+        """Return what was written after the time of the mark, if that was in this era."""
+        era, clock = mark.split()
+        if era != self.era:
+            return None
+        ids = [i for i in self._shelf.rows if self.stamps.get(i, 0) > int(clock)]
+        return Touched(self.describe().count, pa.array(ids, type=pa.string()))
 
     def put(self, record_id: str, content: Row) -> None:
         """Write and stamp."""
-        self.clock += 1
-        self.stamps[record_id] = str(self.clock).encode()
+        self._stamp([record_id])
         super().put(record_id, content)
 
-    def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
-        """Yield pages with stamps."""
-        for page in super().scan(rows):
-            yield self._stamped(page)
+    def upsert(self, batch: pa.RecordBatch, absent: bool = False) -> None:
+        """Store and stamp."""
+        self._stamp(batch.column("id").to_pylist())
+        super().upsert(batch, absent)
 
-    def fetch(self, ids: pa.Array) -> Page:
-        """Return records with stamps."""
-        return self._stamped(super().fetch(ids))
-
-    def versions(self, rows: int = PAGE_ROWS) -> Iterator[tuple[pa.Array, pa.Array]]:
-        """Yield ids and stamps, three at a time."""
-        for page in MemoryStore.ids(self, 3):
-            yield page, pa.array([self.stamps[i] for i in page.to_pylist()], type=pa.binary())
-
-    def _stamped(self, page: Page) -> Page:
-        stamps = [self.stamps[i] for i in page.records.column("id").to_pylist()]
-        return Page(page.records, page.rejects, pa.array(stamps, type=pa.binary()))
+    def _stamp(self, ids: list[str]) -> None:
+        self.clock += 1
+        self.stamps.update(dict.fromkeys(ids, self.clock))
 
 
 def fresh(name: str) -> Chest:

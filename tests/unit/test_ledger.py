@@ -196,12 +196,10 @@ def test_a_batch_is_put_down_whole_or_not_at_all(ledger: Ledger) -> None:
     assert ledger.count() == 2
 
 
-def test_tokens_are_restamped_and_dropped(ledger: Ledger) -> None:
+def test_tokens_are_restamped(ledger: Ledger) -> None:
     ledger.adopt(["a", "b"], [b"1", b"2"], [b"v1", b"v1"])
     ledger.restamp(["a"], [b"v2"])
     assert Walk(ledger).match(["a", "b"]).tokens == [b"v2", b"v1"]
-    ledger.drop_tokens()
-    assert Walk(ledger).match(["a", "b"]).tokens == [None, None]
     assert Walk(ledger).match(["a", "b"]).digests == [b"1", b"2"]
 
 

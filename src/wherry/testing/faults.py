@@ -30,7 +30,7 @@ import pyarrow as pa
 from wherry.errors import DiskFull, RateLimited, TimedOut, Unreachable
 from wherry.record import Page
 from wherry.space import Space
-from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Index, Readable, Versioned, Writable
+from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Index, Readable, Touched, Versioned, Writable
 
 T = TypeVar("T")
 _END = object()
@@ -203,13 +203,13 @@ class FaultyTarget(FaultyStore):
 class _Versions:
     """What a store that detects changes has besides."""
 
-    def epoch(self: Any) -> str:
-        """Ask for the epoch: one call."""
-        return self._call("epoch", self.store.epoch)
+    def mark(self: Any) -> str | None:
+        """Ask for a mark: one call."""
+        return self._call("mark", self.store.mark)
 
-    def versions(self: Any, rows: int = PAGE_ROWS) -> Iterator[tuple[pa.Array, pa.Array]]:
-        """List the versions: one call per page."""
-        return self._each("versions", self.store.versions(min(rows, self.page_rows)))
+    def touched(self: Any, mark: str) -> Touched | None:
+        """Ask what was touched: one call."""
+        return self._call("touched", lambda: self.store.touched(mark))
 
 
 class _VersionedStore(_Versions, FaultyStore): ...

@@ -1,4 +1,4 @@
-"""Change tokens: what a store says did not change really did not."""
+"""Marks: what a store says was not touched really was not."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import pyarrow as pa
 import pytest
 
 from wherry.record import from_records
-from wherry.stores.base import Readable, Versioned
+from wherry.stores.base import Readable, Touched, Versioned
 from wherry.testing.conformance.place import NO_INDEX, VECTOR, Place
 from wherry.testing.conformance.suite import Suite
 
-ROWS, PAGE = 53, 10
+ROWS = 53
 # What becomes of a record with the text "가", the metadata {"a": 1} and the usual vector.
 TOUCHES: dict[str, dict[str, Any]] = {
+    "nothing": {},
     "text": {"text": "나"},
     "empty-text": {"text": ""},
     "metadata": {"metadata": {"a": 2}},
@@ -26,61 +27,93 @@ TOUCHES: dict[str, dict[str, Any]] = {
 class Changes(Suite):
     """`detects_changes`, both ways."""
 
-    def test_versions_come_where_claimed(self, place: Place) -> None:
-        """Every page carries one token per record, or none does."""
+    def test_marks_come_where_claimed(self, place: Place) -> None:
+        """A store that claims it gives marks and answers them; another gives none."""
         source = place.filled(place.sample(ROWS))
-        claimed = place.capabilities.detects_changes
-        for page in [*source.scan(PAGE), source.fetch(place.ids(1, 2))]:
-            assert (page.versions is not None) == claimed
-            assert not claimed or len(page.versions) == page.records.num_rows
-        assert isinstance(source, Versioned) or not claimed
+        if not place.capabilities.detects_changes:
+            assert not isinstance(source, Versioned) or source.mark() is None
+            return
+        assert isinstance(source, Versioned)
+        mark = source.mark()
+        assert mark is not None
+        assert source.touched(mark) is not None
 
-    def test_versions_are_those_of_the_scan(self, place: Place) -> None:
-        """Listing the tokens and scanning agree on ids, tokens and order."""
-        source = _versioned(place, place.fill(place.sample(ROWS)))
-        listed = [pair for chunk in source.versions(PAGE) for pair in _pairs(*chunk)]
-        scanned = [pair for page in source.scan(PAGE) for pair in _pairs(page.records["id"], page.versions)]
-        assert listed == scanned
-        assert len(listed) == ROWS
-
-    def test_versions_stay_when_nothing_happens(self, place: Place) -> None:
-        """Reading again, or reopening, gives the same tokens and the same epoch."""
+    def test_mark_finds_little_when_nothing_happens(self, place: Place) -> None:
+        """Nothing was written: the count is right, and most records are known to be untouched."""
         name = place.fill(place.sample(ROWS))
-        first, second = _versioned(place, name), _versioned(place, name)
-        assert _tokens(first) == _tokens(second)
-        assert first.epoch() == second.epoch()
+        found = _since(place, name, _mark(place, name))
+        assert found.count == ROWS
+        assert len(found.ids) < ROWS // 2
 
     @pytest.mark.parametrize("touched", list(TOUCHES), ids=list(TOUCHES))
-    def test_touched_record_has_a_new_version(self, place: Place, touched: str) -> None:
-        """A change of any field changes the token; the untouched neighbours keep theirs."""
+    def test_mark_finds_a_touched_record(self, place: Place, touched: str) -> None:
+        """A write of any field is found, one that changes nothing may be; most others are not."""
         usual: dict[str, Any] = {"number": 9, "metadata": {"a": 1}}
         neighbours, first = place.sample(9), from_records([place.record(**usual)])
         name = place.fill(pa.Table.from_batches([neighbours, first]).combine_chunks().to_batches()[0])
-        before = _tokens(_versioned(place, name))
+        mark = _mark(place, name)
         place.fill(from_records([place.record(**usual | TOUCHES[touched])]), name)
-        after = _tokens(_versioned(place, name))
-        assert {i for i in before if before[i] != after[i]} == set(place.ids(9).to_pylist())
+        found = _since(place, name, mark)
+        assert found.count == 10
+        assert set(place.ids(9).to_pylist()) <= set(found.ids.to_pylist()) or touched == "nothing"
+        assert len(found.ids) < 10
+
+    def test_mark_finds_an_added_record(self, place: Place) -> None:
+        """A new id is found, and the count says that there is one more."""
+        name = place.fill(place.sample(10))
+        mark = _mark(place, name)
+        place.fill(place.sample(1, start=10), name)
+        found = _since(place, name, mark)
+        assert (found.count, place.ids(10).to_pylist()[0] in found.ids.to_pylist()) == (11, True)
+
+    def test_mark_finds_deletions_by_the_count(self, place: Place) -> None:
+        """A deleted record is missing in the count, and is not among the ids."""
+        name = place.fill(place.sample(10))
+        mark = _mark(place, name)
+        place.target(name).delete(place.ids(3))
+        found = _since(place, name, mark)
+        assert (found.count, place.ids(3).to_pylist()[0] in found.ids.to_pylist()) == (9, False)
 
     def test_deleted_and_added_again_is_touched(self, place: Place) -> None:
         """An id that comes back is not the record that went."""
         name = place.fill(place.sample(10))
-        before = _tokens(_versioned(place, name))
+        mark = _mark(place, name)
         target = place.target(name)
         target.delete(place.ids(3))
         target.upsert(place.sample(1, seed=1, start=3), absent=True)
         target.finish(place.space(), NO_INDEX)
-        after = _tokens(_versioned(place, name))
-        assert {i for i in before if before[i] != after[i]} == set(place.ids(3).to_pylist())
+        found = _since(place, name, mark)
+        assert found.count == 10
+        assert place.ids(3).to_pylist()[0] in found.ids.to_pylist()
 
-    def test_recreated_collection_has_a_new_epoch(self, place: Place) -> None:
-        """Tokens of a collection that was dropped say nothing about the next one of its name."""
+    def test_mark_outlives_the_connection(self, place: Place) -> None:
+        """A mark is remembered by one run and asked about by another."""
+        name = place.fill(place.sample(10))
+        source = _versioned(place, name)
+        mark = source.mark()
+        source.close()
+        place.fill(place.sample(1, seed=5, start=4), name)
+        assert mark is not None
+        assert place.ids(4).to_pylist()[0] in _since(place, name, mark).ids.to_pylist()
+
+    def test_mark_of_a_dropped_collection_proves_nothing(self, place: Place) -> None:
+        """The next collection of that name is another one, whatever it holds."""
         name = place.fill(place.sample(5))
         source = _versioned(place, name)
-        before = source.epoch()
+        mark = source.mark()
         source.close()
         place.fixtures.drop(name)
-        place.fill(place.sample(5), name)
-        assert _versioned(place, name).epoch() != before
+        place.fill(place.sample(5, seed=1), name)
+        assert mark is not None
+        found = _versioned(place, name).touched(mark)
+        assert found is None or set(found.ids.to_pylist()) >= set(place.ids(*range(5)).to_pylist())
+
+    def test_mark_of_another_collection_proves_nothing(self, place: Place) -> None:
+        """A mark is only good where it was taken."""
+        name, other = place.fill(place.sample(5)), place.fill(place.sample(5))
+        mark = _mark(place, other)
+        found = _versioned(place, name).touched(mark)
+        assert found is None or len(found.ids) == 5
 
 
 class _Source(Readable, Versioned):
@@ -95,9 +128,13 @@ def _versioned(place: Place, name: str) -> _Source:
     return source
 
 
-def _tokens(source: _Source) -> dict[str, bytes]:
-    return dict(pair for page in source.scan(PAGE) for pair in _pairs(page.records["id"], page.versions))
+def _mark(place: Place, name: str) -> str:
+    mark = _versioned(place, name).mark()
+    assert mark is not None
+    return mark
 
 
-def _pairs(ids: pa.Array, tokens: pa.Array) -> list[tuple[str, bytes]]:
-    return list(zip(ids.to_pylist(), tokens.to_pylist(), strict=True))
+def _since(place: Place, name: str, mark: str) -> Touched:
+    found = _versioned(place, name).touched(mark)
+    assert found is not None
+    return found
