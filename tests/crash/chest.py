@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import secrets
 import sqlite3
 import threading
 from collections import Counter
@@ -137,8 +138,15 @@ class Chest:
             yield
 
     def epoch(self) -> str:
-        """One epoch for ever: numbers are never used again."""
-        return "1"
+        """Numbers are never used again, so an epoch ends only when the file is another."""
+        with self.lock:
+            row = self.db.execute("SELECT kind FROM card").fetchone()
+        return "" if row is None else str(row[0])
+
+    def new_epoch(self) -> None:
+        """Say that versions of now and of before may not be compared."""
+        with self._transaction():
+            self.db.execute("UPDATE card SET kind = ?", (secrets.token_hex(4),))
 
     def versions(self, rows: int = PAGE_ROWS) -> Iterator[tuple[pa.Array, pa.Array]]:
         """Yield ids and tokens in the order of `scan`."""
