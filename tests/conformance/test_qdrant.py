@@ -85,5 +85,3 @@ class TestEdge(StoreConformance):
 
 class TestServer(StoreConformance):
     fixtures = Server
-
-

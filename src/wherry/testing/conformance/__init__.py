@@ -14,16 +14,18 @@
 
    `listing()` names what is there now (proves that opening a source creates nothing), `drop(name)`
    removes a collection (proves that change tokens do not outlive it), `spoil(name)` puts in records
-   that no batch can hold (proves that they are reported). Where no entry point leads to your engine
-   yet, override `open_target(name)` and `open_source(name)`.
+   that no batch can hold (proves that they are reported), `secrets` are what the addresses hold and
+   must never show. Without them those tests are skipped, and pytest -rs says so. Where no entry point
+   leads to your engine yet, override `open_target(name)` and `open_source(name)`.
 
 2. Subclass the suite:
 
         class TestMine(StoreConformance):
             fixtures = Mine
 
-   A store that cannot write takes `SourceConformance` instead, overrides nothing but `open_source`,
-   and fills collections in `fill(name, batch, space)` by whatever means the engine has.
+   A store that cannot write takes `SourceConformance`; its fixtures class fills collections in
+   `fill(name, batch, space)` by whatever means the engine has, and says in `capabilities()` what it
+   claims.
 
 3. Run pytest. Each failure names the promise that does not hold; the docstring of the test says it
    in words. What you claim in `Capabilities` is measured too: a claim that is too high and a denial
