@@ -30,14 +30,18 @@ class History:
         versions = self.random.random() < 0.5
         self.scene = first_copy(folder / "scene", versions)
         self.damaged = False
+        self.acts = [self.change, self.change, self.fail, self.die, self.die, self.sync, self.swap]
+        if self.random.random() < 0.3:
+            self.acts.append(self.damage)
         self.told: list[str] = []
 
     def live(self, steps: int) -> None:
         """Take some steps, then make everything right."""
         for _ in range(steps):
-            act = self.random.choice((self.change, self.change, self.fail, self.die, self.sync, self.damage, self.swap))
+            act = self.random.choice(self.acts)
             self.told.append(act.__name__)
             act()
+        self._believe(self.scene.sync())
         assert self.scene.sync(level="deep")["equal"], self
         assert self.scene.wrong() == [], self
 
@@ -59,7 +63,10 @@ class History:
     def die(self) -> None:
         """Sync and be killed at a random call."""
         moment = self.random.choice((Moment.BEFORE, Moment.MIDDLE, Moment.AFTER))
-        self.scene.child("sync", Calls(self.random.randrange(1, 130), Fault(moment)), level=self.random.choice(LEVELS))
+        # Half of the kills fall on the few calls that change something.
+        everywhere = Calls(self.random.randrange(1, 130), Fault(moment))
+        writing = Calls(self.random.randrange(1, 6), Fault(moment), ("upsert", "delete", "COMMIT", "batch SET"))
+        self.scene.child("sync", self.random.choice((everywhere, writing)), level=self.random.choice(LEVELS))
 
     def sync(self) -> None:
         """Sync to the end."""
