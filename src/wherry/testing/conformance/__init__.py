@@ -7,15 +7,15 @@
         from wherry.testing.conformance import NEVER, Fixtures, Gap, StoreConformance
 
         class Mine(Fixtures):
-            gaps = {"test_metadata_kind[null]": Gap(NEVER, "the engine drops null values")}
+            gaps = {"test_index_parameters_are_kept": Gap(NEVER, "the engine chooses them itself")}
 
             def address(self, name):              # self.folder is an empty folder
                 return f"mine:{self.folder}#{quote(name, safe='')}"
 
    `listing()` names what is there now (proves that opening a source creates nothing), `drop(name)`
    removes a collection (proves that change tokens do not outlive it), `spoil(name)` puts in records
-   that no batch can hold (proves that they are reported), `secrets` are what the addresses hold and
-   must never show. Without them those tests are skipped, and pytest -rs says so. Where no entry point
+   that no batch can hold (proves that they are reported); without them those tests are skipped, and
+   `pytest -rs` says so. `secrets` is what the addresses hold and must never show. Where no entry point
    leads to your engine yet, override `open_target(name)` and `open_source(name)`.
 
 2. Subclass the suite:
