@@ -187,7 +187,7 @@ class _Growing:
         for column in raw:
             if not _is_unicode(column):
                 unicode &= np.array([value is None or _is_text(value) for value in column.to_pylist()])
-        objects = _rows(pc.match_substring_regex(raw[2], _OBJECT))
+        objects = _are_objects(raw[2])
         if unicode.all() and objects.all():
             return None
         for row in np.flatnonzero(~(unicode & objects)).tolist():
@@ -230,8 +230,13 @@ def _is_text(value: bytes) -> bool:
     return _is_unicode(pa.array([value], type=pa.binary()))
 
 
-def _rows(mask: pa.Array) -> np.ndarray:
-    return pc.fill_null(mask, True).to_numpy(zero_copy_only=False)
+def _are_objects(column: pa.Array) -> np.ndarray:
+    """Tell of each JSON text whether it is an object or nothing."""
+    offsets = np.frombuffer(column.buffers()[1], dtype=np.int32)[column.offset :][: len(column)]
+    data = column.buffers()[2]
+    if not column.null_count and data and (np.frombuffer(data, dtype=np.uint8)[offsets] == ord("{")).all():
+        return np.ones(len(column), dtype=bool)
+    return pc.fill_null(pc.match_substring_regex(column, _OBJECT), True).to_numpy(zero_copy_only=False)
 
 
 def _empty(dimension: int) -> pa.RecordBatch:

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from wherry.address import Address
 from wherry.errors import NoSuchCollection
-from wherry.postgres.copy import Message
+from wherry.postgres.copy import Message, messages
 from wherry.postgres.link import Link, Server
 from wherry.record import Page
 from wherry.space import Metric, Space
@@ -96,19 +96,19 @@ class PgSource:
 
     def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Yield the whole table as of one moment, as it lies on disk."""
-        with self._streaming(lambda form: form.select()) as (messages, form):
-            yield from pages(messages, form, rows)
+        with self._streaming(lambda form: form.select()) as (arriving, form):
+            yield from pages(arriving, form, rows)
 
     def ids(self, rows: int = PAGE_ROWS) -> Iterator[pa.Array]:
         """Yield every id as of one moment; nothing else is read."""
-        with self._streaming(lambda form: form.select_ids(), tokens=False) as (messages, form):
-            for ids, _ in listed(messages, form, rows):
+        with self._streaming(lambda form: form.select_ids(), tokens=False) as (arriving, form):
+            for ids, _ in listed(arriving, form, rows):
                 yield ids
 
     def versions(self, rows: int = PAGE_ROWS) -> Iterator[tuple[pa.Array, pa.Array]]:
         """Yield (ids, tokens) of the whole table in the order of `scan`."""
-        with self._streaming(lambda form: form.select_ids()) as (messages, form):
-            yield from listed(messages, form, rows)
+        with self._streaming(lambda form: form.select_ids()) as (arriving, form):
+            yield from listed(arriving, form, rows)
 
     def epoch(self) -> str:
         """Return a text that changes whenever versions before and after may not be compared."""
@@ -126,7 +126,7 @@ class PgSource:
                 form.select(), self._table.id.quoted, keys.array_type(self._table.id)
             )
             with connection.cursor().copy(copied(chosen)) as copy:
-                found = list(pages(copy, form, max(len(wanted), 1)))
+                found = list(pages(messages(copy), form, max(len(wanted), 1)))
         return joined(found or [form.nothing()], form.dimension)
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ class PgSource:
             with link.begin() as connection:
                 form = self._form(connection, tokens)
                 with connection.cursor().copy(copied(query(form))) as copy:
-                    yield iter(copy), form
+                    yield messages(copy), form
         finally:
             link.close()
 
