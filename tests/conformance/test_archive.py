@@ -24,9 +24,6 @@ class Archive(Fixtures):
     def listing(self) -> frozenset[str]:
         return frozenset(str(path) for path in self.folder.rglob("*"))
 
-    def drop(self, name: str) -> None:
-        self._path(name).unlink()
-
     def _path(self, name: str) -> Path:
         return self.folder / f"{quote(name, safe='')}{self.suffix}"
 

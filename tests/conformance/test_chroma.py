@@ -6,8 +6,6 @@ import sqlite3
 from contextlib import closing
 from urllib.parse import quote
 
-import chromadb
-
 from wherry.testing.conformance import Fixtures, StoreConformance
 
 
@@ -26,9 +24,6 @@ class Chroma(Fixtures):
             return frozenset(str(path) for path in self.folder.rglob("*"))
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
             return frozenset(row[0] for row in opened.execute("SELECT name FROM collections"))
-
-    def drop(self, name: str) -> None:
-        chromadb.PersistentClient(str(self.folder)).delete_collection(name)
 
 
 class TestChroma(StoreConformance):

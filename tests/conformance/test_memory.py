@@ -14,8 +14,8 @@ class Memory(Fixtures):
     def address(self, name: str) -> str:
         return f"memory:#{quote(name, safe='')}"
 
-    def drop(self, name: str) -> None:
-        memory.clear()
+    def listing(self) -> frozenset[str]:
+        return frozenset(memory._shelves)
 
 
 class TestMemory(StoreConformance):

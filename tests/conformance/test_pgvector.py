@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -13,13 +14,21 @@ from wherry.postgres import server
 from wherry.testing.conformance import Fixtures, StoreConformance
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _unsynced_server(shared_home: Path) -> None:
+    """Spare the shared server the wait for the disk: what a crash leaves is tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WHERRY_HOME", str(shared_home))
+        with psycopg.connect(server.start(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+
+
 class Pgvector(Fixtures):
     """Tables of the embedded server."""
 
-    options: ClassVar[str] = ""
-
     def address(self, name: str) -> str:
-        return f"pgvector:#{quote(name, safe='')}{self.options}"
+        return f"pgvector:#{quote(name, safe='')}"
 
     def listing(self) -> frozenset[str]:
         rows = _run("SELECT oid::regclass::text FROM pg_class WHERE relnamespace >= 16384 OR relnamespace = 2200")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from qdrant_edge import EdgeShard, Point, UpdateOperation
 from wherry.address import Address
 from wherry.stores.qdrant.edge import directory_of
 from wherry.testing.conformance import Fixtures, StoreConformance
+from wherry.testing.qdrant_grpc import QdrantGrpc
 from wherry.testing.qdrant_server import QdrantServer
 
 FOREIGN = (7, "00000000-0000-0000-0000-00000000000b")
@@ -69,7 +71,9 @@ class Server(Fixtures):
         return frozenset(self.server.collections.held)
 
     def spoil(self, name: str) -> frozenset[str]:
-        client = QdrantClient(url=self.server.url, api_key=self.secrets[0], check_compatibility=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            client = QdrantClient(url=self.server.url, api_key=self.secrets[0], check_compatibility=False)
         client.upsert(name, [models.PointStruct(id=i, vector={}, payload={"text": "가"}) for i in FOREIGN])
         client.close()
         return frozenset(str(i) for i in FOREIGN)
@@ -77,6 +81,23 @@ class Server(Fixtures):
     def close(self) -> None:
         self.server.__exit__()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Grpc(Server):
+    """The same server over its other wire."""
+
+    examples: ClassVar[int] = 5
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.wire = QdrantGrpc(self.server.collections, api_key=self.secrets[0]).__enter__()
+
+    def address(self, name: str) -> str:
+        return f"qdrant+grpc://127.0.0.1:{self.wire.port}#{quote(name, safe='')}?api_key={self.secrets[1]}"
+
+    def close(self) -> None:
+        self.wire.__exit__()
+        super().close()
 
 
 class TestEdge(StoreConformance):
@@ -87,3 +108,5 @@ class TestServer(StoreConformance):
     fixtures = Server
 
 
+class TestGrpc(StoreConformance):
+    fixtures = Grpc

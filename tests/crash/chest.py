@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import secrets
 import sqlite3
 import threading
 from collections import Counter
@@ -137,15 +138,28 @@ class Chest:
             yield
 
     def mark(self) -> str | None:
-        """Return the last number given out; numbers are never used again."""
+        """Return the age of the file and the last number given out; numbers are never used again."""
         with self.lock:
             row = self.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'record'").fetchone()
-        return str(row[0] if row else 0)
+        return f"{self._age()} {row[0] if row else 0}"
+
+    def new_age(self) -> None:
+        """Say that numbers of now and of before may not be compared."""
+        with self._transaction():
+            self.db.execute("UPDATE card SET kind = ?", (secrets.token_hex(4),))
+
+    def _age(self) -> str:
+        with self.lock:
+            row = self.db.execute("SELECT kind FROM card").fetchone()
+        return "none" if row is None else str(row[0])
 
     def touched(self, mark: str) -> Touched | None:
-        """Return what has a later number."""
+        """Return what has a later number, if the file is of the same age."""
+        age, number = mark.rsplit(" ", 1)
+        if age != self._age():
+            return None
         with self.lock:
-            found = self.db.execute("SELECT id FROM record WHERE no > ? ORDER BY no", (int(mark),)).fetchall()
+            found = self.db.execute("SELECT id FROM record WHERE no > ? ORDER BY no", (int(number),)).fetchall()
             count = self.db.execute("SELECT count(*) FROM record").fetchone()[0]
         return Touched(count, pa.array([row[0] for row in found], type=pa.string()))
 

@@ -19,7 +19,7 @@ PLAIN = Space(dimension=4)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(batch=batches(4))
 def test_any_batch_comes_back(suffix: str, batch: pa.RecordBatch) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -206,7 +206,7 @@ def _alive(pid: int) -> bool:
 
 
 def _bury(folder: Path) -> None:
-    """Remove the pid file of a killed server whose process was never waited for.
+    """Wait for what is left of a killed server, and remove its pid file where nobody waited for it.
 
     In a container without an init process it stays a zombie, which PostgreSQL takes for a running one.
     """
@@ -214,16 +214,17 @@ def _bury(folder: Path) -> None:
 
     file = folder / "postmaster.pid"
     lines = file.read_text().splitlines() if file.exists() else []
-    if len(lines) < _POSTMASTER_FIELDS or _alive(int(lines[0])) or not psutil.pid_exists(int(lines[0])):
+    if len(lines) < _POSTMASTER_FIELDS or _alive(int(lines[0])):
         return
     deadline = time.monotonic() + _ORPHANS_S
     while any(process.info["cwd"] == str(folder) for process in psutil.process_iter(["cwd"])):
         if time.monotonic() > deadline:
             return
-        time.sleep(0.1)
-    # Line 4 is the port, line 5 the folder of the socket, which has a lock of its own.
-    Path(lines[4], f".s.PGSQL.{lines[3]}.lock").unlink(missing_ok=True)
-    file.unlink()
+        time.sleep(0.05)
+    if psutil.pid_exists(int(lines[0])):
+        # Line 4 is the port, line 5 the folder of the socket, which has a lock of its own.
+        Path(lines[4], f".s.PGSQL.{lines[3]}.lock").unlink(missing_ok=True)
+        file.unlink()
 
 
 @contextmanager
@@ -271,6 +272,7 @@ def _failure(folder: Path, error: Exception) -> Exception:
     if "Version mismatch" in str(error):
         return Unsupported(f"the embedded PostgreSQL cannot read its data: {error}", where=str(folder))
     tail = log.read_text(errors="replace")[-4000:] if log.exists() else ""
+    tail = tail.rpartition("starting PostgreSQL")[2]
     if "No space left on device" in tail + str(error):
         return DiskFull("the embedded PostgreSQL has no disk left", where=str(folder))
     fatal = [line.partition("FATAL:")[2].strip() for line in tail.splitlines() if "FATAL:" in line]

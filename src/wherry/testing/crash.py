@@ -16,8 +16,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 from wherry.errors import WherryError
@@ -116,14 +118,15 @@ def _ending(child: int, reply: bytes) -> Ending:
 
 
 class Runner:
-    """A process that runs syncs between addresses in children of its own and kills them by the clock.
+    """A process that opens nothing itself: it calls functions in children of its own, and may kill them.
 
-    Use as a context manager. environment: variables beside those of this process.
+    Use as a context manager. environment: variables beside those of this process. imports: modules
+    imported once, before the first child, so that children need not.
     """
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], imports: Sequence[str] = ()) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "wherry.testing.crash"],
+            [sys.executable, "-m", "wherry.testing.crash", *imports],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -138,37 +141,39 @@ class Runner:
         self._process.stdin.close()
         self._process.wait(timeout=_LIMIT_S)
 
-    def sync(self, source: str, target: str, kill_after_s: float | None = None) -> Ending:
-        """Sync two addresses in a child; kill it after some seconds when that is asked for.
+    def call(self, function: str, *arguments: Any, kill_after_s: float | None = None) -> Ending:
+        """Call `module:function` in a child; kill it after some seconds when that is asked for.
 
-        The value of the ending is the JSON object of the result.
+        Arguments and the value of the ending must be what JSON can hold. Raises EOFError when the
+        runner itself died.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        order = {"source": source, "target": target, "kill_after_s": kill_after_s}
+        order = {"function": function, "arguments": arguments, "kill_after_s": kill_after_s}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        return Ending(**json.loads(self._process.stdout.readline()))
+        reply = self._process.stdout.readline()
+        if not reply:
+            raise EOFError("the runner died")
+        return Ending(**json.loads(reply))
 
 
 def main() -> None:
     """Carry out orders, one JSON object per line, until the input ends."""
-    import wherry.moving.sync  # imported here, before the first fork, and opened by nobody
-
+    for module in sys.argv[1:]:
+        import_module(module)
     # A child inherits standard output, and an engine that chats must not spoil the replies.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:
-        order = json.loads(line)
-
-        def act(order: dict[str, Any] = order) -> dict[str, Any]:
-            result = wherry.moving.sync.sync(order["source"], order["target"], allow_mass_delete=True)
-            return result.to_dict()
-
-        seconds = order["kill_after_s"]
-        ending = in_child(act) if seconds is None else killed_after(act, seconds)
-        replies.write(json.dumps(asdict(ending), default=str) + "\n")
+        replies.write(json.dumps(asdict(_carried_out(**json.loads(line))), default=str) + "\n")
         replies.flush()
+
+
+def _carried_out(function: str, arguments: list[Any], kill_after_s: float | None) -> Ending:
+    module, _, name = function.partition(":")
+    act = partial(getattr(import_module(module), name), *arguments)
+    return in_child(act) if kill_after_s is None else killed_after(act, kill_after_s)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ class Collections:
         self.held: dict[str, Served] = {}
         self.aliases: dict[str, str] = {}
         # How many looks at a changed collection find its optimiser at work.
-        self.busy_looks = 1
+        self.busy_looks = 0
         self._made = 0
         self._lock = RLock()
 

@@ -12,6 +12,7 @@ from tests.stores.pgvector.pgtables import SPACE, batch, read, records, run, sou
 from wherry.address import Address
 from wherry.errors import AuthFailed, BadAddress, Busy, DiskFull, NoSuchCollection, Rejected, Unreachable
 from wherry.postgres import server
+from wherry.postgres.copy import messages
 from wherry.postgres.failures import translated
 from wherry.postgres.link import VARIABLE, server_of
 from wherry.stores.base import Index
@@ -31,7 +32,7 @@ def where(pg: psycopg.Connection, name: str) -> str:
 
 def terminate(pg: psycopg.Connection) -> None:
     """End every connection of Wherry."""
-    pg.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'wherry'")
+    pg.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'wherry'")
 
 
 def test_a_batch_cut_off_leaves_nothing_and_can_be_sent_again(pg: psycopg.Connection, name: str, where: str) -> None:
@@ -195,3 +196,20 @@ def test_source_of_a_server_that_was_never_made(wherry_home: object) -> None:
     with pytest.raises(NoSuchCollection, match="not made yet"):
         open_source("pgvector:#docs")
     assert not server.was_made()
+
+
+def test_an_error_in_the_middle_of_a_copy_is_raised(pg: psycopg.Connection) -> None:
+    statement = "COPY (SELECT 1 / (5000 - n) FROM generate_series(1, 9000) n) TO STDOUT (FORMAT binary)"
+    with pytest.raises(psycopg.errors.DivisionByZero), pg.cursor().copy(statement) as copy:
+        list(messages(copy))
+    assert pg.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_messages_are_those_of_the_driver(pg: psycopg.Connection) -> None:
+    for rows in (0, 1, 5000):
+        statement = f"COPY (SELECT n, repeat('x', n) FROM generate_series(1, {rows}) n) TO STDOUT (FORMAT binary)"
+        with pg.cursor().copy(statement) as copy:
+            expected = list(map(bytes, copy))
+        with pg.cursor().copy(statement) as copy:
+            assert list(map(bytes, messages(copy))) == expected
+        assert pg.execute("SELECT 1").fetchone() == (1,)

@@ -134,10 +134,13 @@ def test_a_partitioned_table_is_one_collection(pg: psycopg.Connection, name: str
         run(pg, f'CREATE TABLE "{name}_{part}" PARTITION OF @ FOR VALUES WITH (MODULUS 2, REMAINDER {part})', name)
     run(pg, "INSERT INTO @ SELECT n, ARRAY[n]::vector FROM generate_series(1, 10) n", name)
     with source(f"pgvector:#{name}") as store:
-        pages = list(store.scan())
-        tokens = [token for page in pages for token in page.versions.to_pylist()]
-        assert len(set(tokens)) == 10
-        assert store.capabilities.detects_changes
+        assert sum(page.records.num_rows for page in store.scan()) == 10
+        mark = store.mark()
+        assert mark is not None
+        run(pg, "UPDATE @ SET v = '[99]' WHERE id IN (3, 4)", name)
+        found = store.touched(mark)
+        assert found is not None
+        assert (found.count, set(found.ids.to_pylist())) == (10, {"3", "4"})
         assert (store.describe().bytes or 0) > 8192
 
 

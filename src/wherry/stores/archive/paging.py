@@ -77,7 +77,7 @@ class PageMaker:
         """Return what was collected and start anew."""
         rows = len(self._ids)
         vectors = to_float32(self._values[:rows], lambda row: decimals(self.raw(self._places[row])))
-        finite = np.isfinite(vectors).all(axis=1)
+        finite: np.ndarray = np.asarray(np.isfinite(vectors).all(axis=1))
         words = "the vector holds NaN, an infinity or a number beyond 32 bits"
         self._rejects += [Reject(self._ids[i], "NonFinite", words) for i in np.flatnonzero(~finite).tolist()]
         keep = _first(self._ids, finite) if self.distinct else finite

@@ -250,7 +250,7 @@ def _vectors(column: pa.Array, dimension: int, faults: dict[int, Fault]) -> np.n
         values = kept.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
     vectors[fitting] = values.reshape(int(fitting.sum()), dimension)
     words = "the vector holds NaN, a null, an infinity or a number beyond 32 bits"
-    _blame(faults, ~np.isfinite(vectors).all(axis=1), "NonFinite", words)
+    _blame(faults, np.asarray(~np.isfinite(vectors).all(axis=1)), "NonFinite", words)
     return vectors
 
 

@@ -147,7 +147,7 @@ class ParquetForm:
         with pq.ParquetWriter(
             pa.PythonFile(sink, mode="w"),
             schema(card.dimension),
-            compression=_COMPRESSION,
+            compression=_COMPRESSION,  # pyright: ignore[reportArgumentType]
             use_dictionary=False,
             write_statistics=False,
             write_page_checksum=True,

@@ -1,14 +1,15 @@
-"""Versions: proving that a row was not touched, from what PostgreSQL keeps with every row anyway.
+"""Marks: telling which rows were not touched, from what PostgreSQL keeps with every row anyway.
 
-The token of a row is (xmin, ctid): the transaction that wrote this version of the row, and its place in
-the table's file. A changed row is a new version, at another place or by another transaction. Within one
-epoch an equal token means the same version, because of what the epoch contains:
+Every version of a row carries the transaction that wrote it (xmin). A mark is the oldest transaction that
+was still running when it was taken: what was committed by then has an older one, so a row whose xmin is
+older than the mark was there when the mark was taken, exactly as it is now. Transactions that were
+running then, and their subtransactions, are not older, so what they commit later counts as touched.
+Within one epoch that is a proof, because of what the epoch contains:
 
-* A place is reused only after VACUUM removed what was there, and only transactions that end after that
-  can write to it. They have other ids: a transaction id comes back after 2^32 transactions only, so a
-  server that has used up its first 2^32 offers no versions at all.
-* A rewrite of the table (VACUUM FULL, CLUSTER, TRUNCATE, most ALTER TABLE) moves rows and keeps xmin, but
-  gives the table another file: the file nodes of the table and of its partitions are in the epoch.
+* A transaction id comes back after 2^32 transactions: a server that has used up its first 2^32 gives no
+  marks at all.
+* A rewrite of the table (VACUUM FULL, CLUSTER, TRUNCATE, most ALTER TABLE) gives it another file: the
+  file nodes of the table and of its partitions are in the epoch.
 * A database that was made anew, restored or promoted counts on from an older state and may hand the same
   ids out again: the identifier of the cluster, the timeline and the oids are in the epoch.
 * After a crash, transactions that had not reached the disk are forgotten and their ids used again: a
@@ -17,7 +18,7 @@ epoch an equal token means the same version, because of what the epoch contains:
 
 What no server can see is its files being put back to an earlier state after a clean shutdown. For the
 embedded server the identity of such a file is in the epoch; for others, the time the server was started.
-Standbys, foreign tables, other storage engines and computed columns offer no versions.
+Standbys, foreign tables, other storage engines and computed columns give no marks.
 """
 
 from __future__ import annotations
@@ -27,10 +28,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+import pyarrow as pa
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from wherry.postgres import server
+from wherry.stores.base import Touched
 from wherry.stores.pgvector.catalog import Column, Table
+from wherry.stores.pgvector.keys import selected
 
 _XIDS_BEFORE_REUSE = 2**32
 _CLUSTER = """
@@ -40,6 +45,7 @@ SELECT (SELECT system_identifier FROM pg_control_system())::text AS cluster,
        CASE WHEN pg_is_in_recovery() THEN ''
             ELSE substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END AS timeline,
        pg_postmaster_start_time()::text AS started, pg_is_in_recovery() AS standby,
+       pg_snapshot_xmin(pg_current_snapshot())::text AS oldest,
        pg_snapshot_xmax(pg_current_snapshot())::text AS next
 """
 _FILES = """
@@ -49,6 +55,14 @@ WITH RECURSIVE parts AS (
 SELECT string_agg(c.oid || ':' || c.relfilenode, ',' ORDER BY c.oid) AS files,
        bool_and(c.relkind = 'p' OR c.relkind = 'r' AND a.amname = 'heap') AS heap, count(*) AS parts
 FROM parts JOIN pg_class c ON c.oid = parts.oid LEFT JOIN pg_am a ON a.oid = c.relam
+"""
+# Ids are sent only when they are few: reading many rows is faster in one scan than by id. `age` counts
+# back from the same transaction throughout, so that what begins meanwhile shifts nothing.
+_TOUCHED = """
+WITH found AS (
+  SELECT count(*) AS held, count(*) FILTER (WHERE age(xmin) <= (SELECT age($1::text::xid))) AS written,
+         array_agg({id}) FILTER (WHERE age(xmin) <= (SELECT age($1::text::xid))) AS ids FROM {table})
+SELECT held, CASE WHEN written <= greatest(1000, held / 4) THEN coalesce(ids, ARRAY[]::text[]) END FROM found
 """
 
 
@@ -61,13 +75,13 @@ class State:
 
     @property
     def comparable(self) -> bool:
-        """Whether the rows of the table have tokens that mean anything."""
+        """Whether the transactions of the rows mean anything."""
         used_up = int(self.cluster["next"]) >= _XIDS_BEFORE_REUSE
         return self.files["heap"] is not False and not self.cluster["standby"] and not used_up
 
 
 def state(connection: psycopg.Connection, table: Table) -> State:
-    """Return what decides whether versions can be compared. The table must exist."""
+    """Return what decides whether rows can be told apart by their transactions. The table must exist."""
     with connection.cursor(row_factory=dict_row) as cursor:
         cluster = cursor.execute(_CLUSTER).fetchone()
         files = cursor.execute(_FILES, [table.oid]).fetchone()
@@ -75,21 +89,43 @@ def state(connection: psycopg.Connection, table: Table) -> State:
 
 
 def detectable(found: State, table: Table) -> bool:
-    """Tell whether the tokens of a table prove what did not change."""
-    # A plain table with children has rows whose tokens do not tell them apart.
+    """Tell whether marks of a table prove what did not change."""
+    # A plain table with children shows their rows too, and their files are not looked at.
     mixed = table.kind == "r" and found.files["parts"] > 1
     return found.comparable and not mixed and not any(column.generated == "v" for column in table.columns)
 
 
 def epoch(found: State, table: Table, embedded: bool) -> str:
-    """Return a text that changes whenever tokens from before and after may not be compared."""
+    """Return a text that changes whenever a mark from before means nothing any more."""
     cluster = found.cluster
     columns = [f"{c.number}:{c.type}:{c.modifier}" if c else "-" for c in _mapping(table)]
     parts = [
         cluster["cluster"], cluster["timeline"], cluster["database"], cluster["forgotten"],
         _folder_mark() if embedded else cluster["started"], found.files["files"], *columns,
     ]  # fmt: skip
-    return "pg1-" + hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
+    return "pg2-" + hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def mark(connection: psycopg.Connection, table: Table, embedded: bool) -> str | None:
+    """Return a mark of this moment, None where later writes could not be told."""
+    found = state(connection, table)
+    return f"{epoch(found, table, embedded)} {found.cluster['oldest']}" if detectable(found, table) else None
+
+
+def touched(connection: psycopg.Connection, table: Table, embedded: bool, mark: str) -> Touched | None:
+    """Return what was written since a mark; None where that cannot be told, or is much."""
+    found = state(connection, table)
+    before, _, transaction = mark.partition(" ")
+    if not detectable(found, table) or before != epoch(found, table, embedded):
+        return None
+    # A mark of the future: the server went back to an earlier state unnoticed.
+    if not transaction.isdigit() or int(transaction) > int(found.cluster["next"]):
+        return None
+    query = sql.SQL(_TOUCHED).format(id=selected(table.id, table.id.quoted), table=table.quoted)
+    held, ids = connection.execute(query, [transaction]).fetchone() or (0, None)
+    if ids is None:
+        return None
+    return Touched(int(held), pa.array([i for i in ids if i is not None], type=pa.string()))
 
 
 def _mapping(table: Table) -> tuple[Column | None, ...]:

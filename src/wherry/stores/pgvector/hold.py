@@ -11,6 +11,11 @@ from wherry.postgres.failures import translated
 from wherry.postgres.link import Server
 
 _TAKE = "SELECT pg_try_advisory_xact_lock($1)"
+# Shared by every transaction that writes. A killed client's last one may still be at work when its hold
+# is gone already; who takes the hold next waits here until that has ended.
+_AT_WORK = "SELECT pg_advisory_xact_lock_shared($1)"
+_WAIT = "SELECT pg_advisory_xact_lock($1)"
+_PATIENCE = "SET LOCAL lock_timeout = '60s'"
 _HOLDER = """
 SELECT a.pid, a.application_name, a.client_addr::text, a.xact_start::timestamp(0)::text
 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
@@ -39,6 +44,11 @@ class Hold:
                 row = connection.execute(_TAKE, [self.key]).fetchone()
                 if not row or not row[0]:
                     raise self._busy(connection)
+                connection.execute(_PATIENCE)
+                connection.execute("SAVEPOINT waited")
+                connection.execute(_WAIT, [self.key ^ 1])
+                # Gives this lock back, and keeps the hold.
+                connection.execute("ROLLBACK TO waited")
         except WherryError:
             connection.close()
             raise
@@ -53,6 +63,10 @@ class Hold:
         except psycopg.OperationalError:
             self.release()
         self.take()
+
+    def note(self, connection: psycopg.Connection) -> None:
+        """Let the next holder wait for the end of this transaction, even if this process is gone by then."""
+        connection.execute(_AT_WORK, [self.key ^ 1])
 
     def release(self) -> None:
         """Give the lock back; it goes with the connection."""

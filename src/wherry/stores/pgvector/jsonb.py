@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,16 +25,19 @@ _MARK = f'"{RESERVED}"'
 _SUSPECT = r"[:\[,]\s*(-?[0-9]+(\.[0-9]+)?[eE]\+?[0-9]|-0\.?0*[eE\s,}\]])"
 # A key may hide behind escapes of plain letters.
 _ESCAPED = "\\u00"
+_EXPONENT, _DIGIT, _PLUS = 1, 2, 3
+_KIND = np.zeros(256, dtype=np.uint8)
+_KIND[[ord("e"), ord("E")]], _KIND[ord("0") : ord("9") + 1], _KIND[ord("+")] = _EXPONENT, _DIGIT, _PLUS
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?')
 _NEGATIVE_ZERO = re.compile(r"-0(\.0*)?([eE].*)?$")
 
 
 def to_column(texts: pa.Array, jsonb: bool, not_null: bool) -> pa.Array:
     """Return metadata as its column takes it. jsonb: else the column is json. not_null: it refuses null."""
-    careful = pc.or_(pc.match_substring(texts, RESERVED), pc.match_substring(texts, _ESCAPED))
-    if jsonb:
-        careful = pc.or_(careful, pc.match_substring_regex(texts, _SUSPECT))
-    if pc.any(careful).as_py():
+    if _is_suspicious(texts):
+        careful = pc.or_(pc.match_substring(texts, RESERVED), pc.match_substring(texts, _ESCAPED))
+        if jsonb:
+            careful = pc.or_(careful, pc.match_substring_regex(texts, _SUSPECT))
         texts = _each(texts, careful, _safe if jsonb else _unambiguous)
     return pc.fill_null(texts, NOTHING) if not_null and texts.null_count else texts
 
@@ -43,8 +47,27 @@ def from_column(texts: pa.Array) -> pa.Array:
     nothing = pc.equal(texts, "null")
     if pc.any(nothing).as_py():
         texts = pc.if_else(nothing, pa.scalar(None, pa.string()), texts)
-    kept = pc.match_substring(texts, _MARK)
-    return _each(texts, kept, _original) if pc.any(kept).as_py() else texts
+    if bytes(joined(texts)).find(_MARK.encode()) < 0:
+        return texts
+    return _each(texts, pc.match_substring(texts, _MARK), _original)
+
+
+def joined(texts: pa.Array) -> memoryview:
+    """Return the bytes of all strings (or binaries) of an array, one behind the other, without a copy."""
+    buffer = texts.buffers()[2]
+    if buffer is None or not len(texts):
+        return memoryview(b"")
+    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)
+    return memoryview(buffer)[offsets[texts.offset] : offsets[texts.offset + len(texts)]]
+
+
+def _is_suspicious(texts: pa.Array) -> bool:
+    """Tell in one pass over the bytes whether any of the texts may need a closer look."""
+    data = bytes(joined(texts))
+    if RESERVED.encode() in data or _ESCAPED.encode() in data or b"-0" in data:
+        return True
+    kinds = _KIND[np.frombuffer(data, dtype=np.uint8)]
+    return bool(((kinds[:-2] == _DIGIT) & (kinds[1:-1] == _EXPONENT) & (kinds[2:] >= _DIGIT)).any())
 
 
 def _each(texts: pa.Array, chosen: pa.Array, change: Callable[[str], str | None]) -> pa.Array:

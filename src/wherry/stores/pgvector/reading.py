@@ -10,15 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from wherry.postgres.copy import CHUNK_BYTES, CHUNK_ROWS, Message, Rows, chunks, fixed_field
+from wherry.postgres.copy import CHUNK_BYTES, CHUNK_ROWS, Message, Rows, chunks
 from wherry.record import Page, Reject, make_batch, schema
 from wherry.stores.pgvector.catalog import Table
 from wherry.stores.pgvector.jsonb import from_column
 from wherry.stores.pgvector.keys import selected
 
 PAGE_BYTES = 16 << 20
-# What a token is made of: the table a row lies in (of a partitioned one), its transaction, its place.
-_OWNER, _TRANSACTION, _PLACE = ("tableoid", 4), ("xmin", 4), ("ctid", 6)
 _VECTOR, _ID = 0, 1
 # A JSON object, or JSON's null, which means that there is none.
 _OBJECT = r"^(\s*\{|null$)"
@@ -26,26 +24,10 @@ _OBJECT = r"^(\s*\{|null$)"
 
 @dataclass(frozen=True)
 class Form:
-    """What is read of a table.
-
-    dimension: components of a vector that can be in a batch. tokens: whether versions are read too.
-    """
+    """What is read of a table. dimension: components of a vector that can be in a batch."""
 
     table: Table
     dimension: int
-    tokens: bool
-
-    @property
-    def system(self) -> list[tuple[str, int]]:
-        """The system columns read with each row, and their widths."""
-        if not self.tokens:
-            return []
-        return [_OWNER, _TRANSACTION, _PLACE] if self.table.kind == "p" else [_TRANSACTION, _PLACE]
-
-    @property
-    def widths(self) -> list[int]:
-        """The widths of the leading fields."""
-        return [width for _, width in self.system]
 
     def select(self) -> sql.Composed:
         """Return the query for whole records; each row can be decoded by `pages`."""
@@ -56,7 +38,7 @@ class Form:
 
     def nothing(self) -> Page:
         """Return a page without records."""
-        return Page(_empty(self.dimension), [], _no_tokens(self))
+        return Page(_empty(self.dimension))
 
     @property
     def fields(self) -> int:
@@ -76,12 +58,11 @@ class Form:
         return 0, 0, 1 if metadata is not None and metadata.type == "jsonb" else 0
 
     def select_ids(self) -> sql.Composed:
-        """Return the query for ids and tokens; each row can be decoded by `listed`."""
+        """Return the query for ids; each row can be decoded by `listed`."""
         return self._select([selected(self.table.id, self.table.id.quoted)])
 
     def _select(self, values: list[sql.Composable]) -> sql.Composed:
-        system = [sql.Identifier(name) for name, _ in self.system]
-        return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join([*system, *values]), self.table.quoted)
+        return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(values), self.table.quoted)
 
 
 def copied(query: sql.Composable) -> sql.Composed:
@@ -97,32 +78,28 @@ def pages(messages: Iterable[Message], form: Form, rows: int) -> Iterator[Page]:
         if page.size + CHUNK_BYTES > PAGE_BYTES or page.read + len(chunk) > room:
             yield page.finished()
             page = _Growing(form, room)
-        page.add(Rows(chunk, form.widths, form.fields))
+        page.add(Rows(chunk, form.fields))
     if page.read:
         yield page.finished()
 
 
-def listed(messages: Iterable[Message], form: Form, rows: int) -> Iterator[tuple[pa.Array, pa.Array | None]]:
-    """Decode the rows of `form.select_ids()` into (ids, tokens or None), at most `rows` at a time."""
+def listed(messages: Iterable[Message], rows: int) -> Iterator[pa.Array]:
+    """Decode the rows of `form.select_ids()` into ids, at most `rows` at a time."""
     for chunk in chunks(messages, rows):
-        decoded = Rows(chunk, form.widths, 1)
+        decoded = Rows(chunk, 1)
         known = np.flatnonzero(decoded.lengths[0] != -1)
         if len(known):
-            tokens = _packed(decoded.tokens(known)) if form.tokens else None
             ids = decoded.variable(0, known)
-            yield ids.view(pa.string()) if _is_unicode(ids) else pa.array(_lenient(ids)), tokens
+            yield ids.view(pa.string()) if _is_unicode(ids) else pa.array(_lenient(ids))
 
 
 def joined(found: list[Page], dimension: int) -> Page:
     """Return several pages as one."""
     if len(found) == 1:
         return found[0]
-    batches = [page.records for page in found]
-    table = pa.Table.from_batches(batches, schema=schema(dimension)).combine_chunks()
+    table = pa.Table.from_batches([page.records for page in found], schema=schema(dimension)).combine_chunks()
     records = table.to_batches()[0] if table.num_rows else _empty(dimension)
-    tokens = [page.versions for page in found if page.versions is not None]
-    versions = pa.concat_arrays(tokens) if tokens else None
-    return Page(records, [reject for page in found for reject in page.rejects], versions)
+    return Page(records, [reject for page in found for reject in page.rejects])
 
 
 class _Growing:
@@ -132,7 +109,6 @@ class _Growing:
         self.form = form
         self.vectors = np.empty((room, form.dimension), dtype=np.float32)
         self.columns: tuple[list[pa.Array], list[pa.Array], list[pa.Array]] = ([], [], [])
-        self.tokens: list[np.ndarray] = []
         self.rejects: list[Reject] = []
         self.count = self.read = self.size = 0
 
@@ -150,23 +126,20 @@ class _Growing:
         self.count += kept
         for column, position, skip in zip(self.columns, form.positions, form.skips, strict=True):
             column.append(rows.variable(position, chosen, skip) if position else pa.nulls(kept, pa.binary()))
-        if form.tokens:
-            self.tokens.append(rows.tokens(chosen))
 
     def finished(self) -> Page:
         """Return the page."""
         if not self.count:
-            return Page(_empty(self.form.dimension), self.rejects, _no_tokens(self.form))
+            return Page(_empty(self.form.dimension), self.rejects)
         raw = [pa.concat_arrays(column) for column in self.columns]
         vectors = self.vectors[: self.count]
-        tokens = np.concatenate(self.tokens) if self.tokens else None
         sound = self._sound(raw)
         if sound is not None:
             raw = [column.filter(pa.array(sound)) for column in raw]
-            vectors, tokens = vectors[sound], None if tokens is None else tokens[sound]
+            vectors = vectors[sound]
         ids, texts, metadata = (column.view(pa.string()) for column in raw)
         batch = make_batch(ids, vectors, texts, from_column(metadata))
-        return Page(batch, self.rejects, None if tokens is None else _packed(tokens))
+        return Page(batch, self.rejects)
 
     def _fitting(self, rows: Rows) -> np.ndarray | None:
         """Return the numbers of the rows with an id and a vector of the right length; None = all."""
@@ -187,7 +160,7 @@ class _Growing:
         for column in raw:
             if not _is_unicode(column):
                 unicode &= np.array([value is None or _is_text(value) for value in column.to_pylist()])
-        objects = _rows(pc.match_substring_regex(raw[2], _OBJECT))
+        objects = _are_objects(raw[2])
         if unicode.all() and objects.all():
             return None
         for row in np.flatnonzero(~(unicode & objects)).tolist():
@@ -208,11 +181,6 @@ def _reject(record_id: str, length: int, form: Form) -> Reject:
     return Reject(record_id, "WrongDimension", f"{size} components, the collection has {form.dimension}")
 
 
-def _packed(tokens: np.ndarray) -> pa.Array:
-    """Return tokens, uint8 of shape (rows, bytes), as one binary value per row."""
-    return fixed_field(tokens.view(f"V{tokens.shape[1]}")[:, 0])
-
-
 def _lenient(column: pa.Array) -> list[str | None]:
     """Return texts for a message, with what is not Unicode escaped."""
     return [None if v is None else v.decode("utf-8", "backslashreplace") for v in column.to_pylist()]
@@ -230,13 +198,14 @@ def _is_text(value: bytes) -> bool:
     return _is_unicode(pa.array([value], type=pa.binary()))
 
 
-def _rows(mask: pa.Array) -> np.ndarray:
-    return pc.fill_null(mask, True).to_numpy(zero_copy_only=False)
+def _are_objects(column: pa.Array) -> np.ndarray:
+    """Tell of each JSON text whether it is an object or nothing."""
+    offsets = np.frombuffer(column.buffers()[1], dtype=np.int32)[column.offset :][: len(column)]
+    data = column.buffers()[2]
+    if not column.null_count and data and (np.frombuffer(data, dtype=np.uint8)[offsets] == ord("{")).all():
+        return np.ones(len(column), dtype=bool)
+    return pc.fill_null(pc.match_substring_regex(column, _OBJECT), True).to_numpy(zero_copy_only=False)
 
 
 def _empty(dimension: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([], schema=schema(dimension))
-
-
-def _no_tokens(form: Form) -> pa.Array | None:
-    return pa.array([], type=pa.binary()) if form.tokens else None

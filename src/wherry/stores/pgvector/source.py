@@ -11,11 +11,11 @@ from psycopg import sql
 
 from wherry.address import Address
 from wherry.errors import NoSuchCollection
-from wherry.postgres.copy import Message
+from wherry.postgres.copy import Message, messages
 from wherry.postgres.link import Link, Server
 from wherry.record import Page
 from wherry.space import Metric, Space
-from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, Index
+from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, Index, Touched
 from wherry.stores.pgvector import cards, changes, indexes, keys
 from wherry.stores.pgvector.catalog import Table, find, require_name
 from wherry.stores.pgvector.reading import Form, copied, joined, listed, pages
@@ -96,25 +96,25 @@ class PgSource:
 
     def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Yield the whole table as of one moment, as it lies on disk."""
-        with self._streaming(lambda form: form.select()) as (messages, form):
-            yield from pages(messages, form, rows)
+        with self._streaming(lambda form: form.select()) as (arriving, form):
+            yield from pages(arriving, form, rows)
 
     def ids(self, rows: int = PAGE_ROWS) -> Iterator[pa.Array]:
         """Yield every id as of one moment; nothing else is read."""
-        with self._streaming(lambda form: form.select_ids(), tokens=False) as (messages, form):
-            for ids, _ in listed(messages, form, rows):
-                yield ids
+        with self._streaming(lambda form: form.select_ids()) as (arriving, _):
+            yield from listed(arriving, rows)
 
-    def versions(self, rows: int = PAGE_ROWS) -> Iterator[tuple[pa.Array, pa.Array]]:
-        """Yield (ids, tokens) of the whole table in the order of `scan`."""
-        with self._streaming(lambda form: form.select_ids()) as (messages, form):
-            yield from listed(messages, form, rows)
-
-    def epoch(self) -> str:
-        """Return a text that changes whenever versions before and after may not be compared."""
+    def mark(self) -> str | None:
+        """Return a mark of this moment, None where PostgreSQL cannot tell what is written later."""
         with self._reader.begin() as connection:
             self._look(connection)
-            return changes.epoch(changes.state(connection, self._table), self._table, self._server.embedded)
+            return changes.mark(connection, self._table, self._server.embedded)
+
+    def touched(self, mark: str) -> Touched | None:
+        """Return what was written since a mark, None where that cannot be told."""
+        with self._reader.begin() as connection:
+            self._look(connection)
+            return changes.touched(connection, self._table, self._server.embedded, mark)
 
     def fetch(self, ids: pa.Array) -> Page:
         """Return the records with these ids; ids that are not there are left out."""
@@ -126,7 +126,7 @@ class PgSource:
                 form.select(), self._table.id.quoted, keys.array_type(self._table.id)
             )
             with connection.cursor().copy(copied(chosen)) as copy:
-                found = list(pages(copy, form, max(len(wanted), 1)))
+                found = list(pages(messages(copy), form, max(len(wanted), 1)))
         return joined(found or [form.nothing()], form.dimension)
 
     def close(self) -> None:
@@ -137,16 +137,14 @@ class PgSource:
         return f"{type(self).__name__}({self.address!r})"
 
     @contextmanager
-    def _streaming(
-        self, query: Callable[[Form], sql.Composable], tokens: bool = True
-    ) -> Iterator[tuple[Iterator[Message], Form]]:
+    def _streaming(self, query: Callable[[Form], sql.Composable]) -> Iterator[tuple[Iterator[Message], Form]]:
         """Give the rows of one statement as they arrive, on a connection of their own."""
         link = Link(self._server, read_only=True)
         try:
             with link.begin() as connection:
-                form = self._form(connection, tokens)
+                form = self._form(connection)
                 with connection.cursor().copy(copied(query(form))) as copy:
-                    yield iter(copy), form
+                    yield messages(copy), form
         finally:
             link.close()
 
@@ -161,13 +159,13 @@ class PgSource:
             f"there is no table {self._address.collection!r}", where=self.address, next="check its name"
         )
 
-    def _form(self, connection: psycopg.Connection, tokens: bool = True) -> Form:
+    def _form(self, connection: psycopg.Connection) -> Form:
         if self._table.oid is None:
             self._look(connection)
         if self._table.oid is None:
             PgSource._absent(self, connection)
         dimension = self._table.dimension or self._usual_dimension(connection) or 0
-        return Form(self._table, dimension, tokens and self._detects_changes)
+        return Form(self._table, dimension)
 
     def _usual_dimension(self, connection: psycopg.Connection) -> int | None:
         """Return the dimension of a column that declares none: of its card, else of most of its first rows."""

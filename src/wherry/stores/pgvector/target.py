@@ -117,6 +117,8 @@ class PgTarget(PgSource):
         if self._hold is not None:
             self._hold.renew()
         with self._writer.begin(ids or (), durable=durable) as connection:
+            if self._hold is not None:
+                self._hold.note(connection)
             yield connection
 
     def _absent(self, connection: psycopg.Connection) -> Table:

@@ -73,6 +73,9 @@ class Failures:
             raise self._of_client(error) from None
         except grpc.RpcError as error:
             raise self._of_grpc(error) from None
+        except AssertionError:
+            # How the client tells of an answer without a result.
+            raise self._error(Rejected, "the answer is not one of Qdrant's") from None
         except (ValidationError, ValueError, TypeError) as error:
             # What the client itself refuses before anything is sent.
             raise self._error(Rejected, f"the client refused: {type(error).__name__}") from None
@@ -88,12 +91,14 @@ class Failures:
 
     def _of_response(self, error: UnexpectedResponse) -> WherryError:
         status, said = error.status_code or 0, _said(error.content)
+        if status == 404 and not said:
+            return self._error(Rejected, "what answers there does not speak as Qdrant does")
         if "No space left" in said:
             return self._error(DiskFull, said)
         kind = _BY_STATUS.get(status, Rejected)
         if kind is RateLimited:
             return self._limited(said, None)
-        return self._error(kind, f"the server answered {status}: {said}")
+        return self._error(kind, f"the server answered {status}: {said or 'no explanation'}")
 
     def _of_transport(self, source: Exception) -> WherryError:
         if isinstance(source, httpx.TimeoutException):
@@ -121,9 +126,9 @@ class Failures:
 
 
 def _said(content: bytes) -> str:
-    """Return the server's own words out of its JSON answer."""
+    """Return the server's own words out of its JSON answer, "" where there are none."""
     try:
         status = json.loads(content)["status"]
         return str(status["error"]) if isinstance(status, dict) else str(status)
     except (ValueError, KeyError, TypeError):
-        return "no explanation"
+        return ""

@@ -30,8 +30,9 @@ Payload = dict[str, Any]
 METADATA_KEY = "_wherry_metadata"
 NORM_KEY = "_wherry_norm"
 # The engine reads its own write-ahead log with a limit of about 124 levels: a deeper payload is
-# taken, and then the collection can never be opened again.
-_DEEPEST = 60
+# taken, and then the collection can never be opened again. On the gRPC wire the limit is 100 messages,
+# three for each level of an object.
+_DEEPEST = 20
 # Where an integer beyond 64 bits, or a float that is not exact, can begin.
 _LONG_NUMBER = r"[0-9.]{16}|[0-9][eE][-+]?[0-9]{2}"
 _TEXT_KEYS = ("text", "document", "page_content")

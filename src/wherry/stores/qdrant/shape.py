@@ -29,7 +29,8 @@ CAPABILITIES = Capabilities(
     normalises=frozenset({Metric.COSINE}),
     metrics=frozenset(Metric),
     needs_metric=True,
-    # Stored and found by an exact search, but unreachable in the HNSW graph.
+    # Stored, and listed by an exact search; but all points are equally far from it, so that not even
+    # its own vector leads to it, and in a large graph (seen at 60,000) nothing does.
     zero_vectors=False,
     null_text=True,
     nul_in_text=True,

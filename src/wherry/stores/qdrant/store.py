@@ -223,7 +223,7 @@ class QdrantStore(QdrantSource):
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold the collection against other writers that share the state folder."""
-        with locked(self.identity, self.address):
+        with locked(f"{self.identity} writer", self.address):
             yield
 
     def _writer(self) -> Reader:

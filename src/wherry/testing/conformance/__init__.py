@@ -7,23 +7,25 @@
         from wherry.testing.conformance import NEVER, Fixtures, Gap, StoreConformance
 
         class Mine(Fixtures):
-            gaps = {"test_metadata_kind[null]": Gap(NEVER, "the engine drops null values")}
+            gaps = {"test_index_parameters_are_kept": Gap(NEVER, "the engine chooses them itself")}
 
             def address(self, name):              # self.folder is an empty folder
                 return f"mine:{self.folder}#{quote(name, safe='')}"
 
    `listing()` names what is there now (proves that opening a source creates nothing), `drop(name)`
    removes a collection (proves that change tokens do not outlive it), `spoil(name)` puts in records
-   that no batch can hold (proves that they are reported). Where no entry point leads to your engine
-   yet, override `open_target(name)` and `open_source(name)`.
+   that no batch can hold (proves that they are reported); without them those tests are skipped, and
+   `pytest -rs` says so. `secrets` is what the addresses hold and must never show. Where no entry point
+   leads to your engine yet, override `open_target(name)` and `open_source(name)`.
 
 2. Subclass the suite:
 
         class TestMine(StoreConformance):
             fixtures = Mine
 
-   A store that cannot write takes `SourceConformance` instead, overrides nothing but `open_source`,
-   and fills collections in `fill(name, batch, space)` by whatever means the engine has.
+   A store that cannot write takes `SourceConformance`; its fixtures class fills collections in
+   `fill(name, batch, space)` by whatever means the engine has, and says in `capabilities()` what it
+   claims.
 
 3. Run pytest. Each failure names the promise that does not hold; the docstring of the test says it
    in words. What you claim in `Capabilities` is measured too: a claim that is too high and a denial
