@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -328,3 +329,36 @@ def test_tokens_of_two_sources_by_turns(tmp_path: Path) -> None:
             assert wherry.sync(source, target).equal
             assert contents(target) == contents(source)
         right.close()
+
+
+class Watched(memory.MemoryStore):
+    """A source that knows whether a scan of it is under way."""
+
+    scanning = False
+
+    def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
+        self.scanning = True
+        try:
+            for page in super().scan(8):
+                yield page
+                time.sleep(0.005)
+        finally:
+            self.scanning = False
+
+
+@pytest.mark.parametrize("act", [wherry.sync, wherry.verify, wherry.plan])
+def test_nothing_of_a_source_is_in_use_after_an_interruption(act: Any) -> None:
+    """A scan that goes on in its thread while the source is closed reads memory that is gone."""
+    in_memory("s", *(record(n) for n in range(200)))
+    source, target = Watched("s"), in_memory("t", record(1))
+    began = False
+
+    def interrupt(*progress: object) -> None:
+        nonlocal began
+        began = source.scanning
+        raise KeyboardInterrupt
+
+    with pytest.raises((KeyboardInterrupt, Interrupted)) as caught:
+        act(source, target, progress=interrupt)
+    assert began
+    assert not source.scanning, caught
