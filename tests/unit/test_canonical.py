@@ -236,6 +236,12 @@ def test_digest_binds_the_borders_of_the_fields() -> None:
     assert one("a", text="", data=None) != one("a", text=None, data=None)
 
 
+def test_digest_binds_the_dimension() -> None:
+    # The same bytes in the same order, cut at another place: the length of a text read as a component.
+    four = float(np.frombuffer(b"\x04\x00\x00\x00", "<f4")[0])
+    assert one(vector=(1.0,), text="\x00" * 4) != one(vector=(1.0, four), text="")
+
+
 def test_digest_tells_negative_zero_and_nan_bits_apart() -> None:
     assert one(vector=(0.0, 1.0)) != one(vector=(-0.0, 1.0))
     assert one(vector=(float("nan"), 1.0)) == one(vector=(float("nan"), 1.0))

@@ -114,6 +114,13 @@ def test_a_plan_reads_the_target_only_where_the_journal_knows_nothing(source: Ch
     assert target.read == 1
 
 
+def test_a_plan_looks_at_what_was_never_read_back(source: Chest) -> None:
+    target = fresh("target")
+    wherry.sync(source, target, level="counted")
+    target.put("r0003", row(9))
+    assert planned(wherry.plan(source, target)) == (0, 1, 49, 0, 0)
+
+
 def test_a_plan_names_what_will_be_set_aside(source: Chest) -> None:
     source.put("nan", ((float("nan"), 1.0), None, None))
     source.rejects = {"bad": "MissingVector"}

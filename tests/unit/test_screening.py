@@ -157,7 +157,9 @@ def test_bad_metadata_is_set_aside_with_its_fault() -> None:
 
 def test_a_record_with_two_faults_is_set_aside_once() -> None:
     found = screened(Record("", (NAN, 1, 1), "\x00", {"a": "\x00"}), nul_in_text=False)
-    assert len(found.rejects) == 1
+    assert [r.reason for r in found.rejects] == ["NonFinite"]
+    found = screened(Record("", (NAN, 1, 1), None, {"a": NAN}))
+    assert [r.reason for r in found.rejects] == ["BadMetadata"]
 
 
 def test_a_reason_never_shows_the_body() -> None:
