@@ -14,6 +14,7 @@ import fcntl
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -34,6 +35,9 @@ from wherry.state import home
 DATABASE = "wherry"
 RECOVERY_S = 120.0
 _ORPHANS_S = 10.0
+_REFUSALS = 3
+# What initdb writes, about.
+_START_BYTES = 64 << 20
 # A socket in a shared folder would let every user of the machine in: the server trusts its socket.
 _SETTINGS = """\
 unix_socket_permissions = 0700
@@ -126,7 +130,7 @@ def _begin(folder: Path) -> Any:
 
 def _run(server: Any) -> None:
     """Start the server, waiting out the recovery that follows a crash."""
-    deadline = time.monotonic() + RECOVERY_S
+    deadline, refusals = time.monotonic() + RECOVERY_S, 0
     while True:
         try:
             return server.start()
@@ -135,6 +139,12 @@ def _run(server: Any) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+        except subprocess.CalledProcessError:
+            # What a killed server held is not always free the moment its processes are gone.
+            refusals += 1
+            if refusals > _REFUSALS:
+                raise
+            time.sleep(0.5)
 
 
 def _configure(folder: Path) -> None:
@@ -272,9 +282,9 @@ def _failure(folder: Path, error: Exception) -> Exception:
     if "Version mismatch" in str(error):
         return Unsupported(f"the embedded PostgreSQL cannot read its data: {error}", where=str(folder))
     tail = log.read_text(errors="replace")[-4000:] if log.exists() else ""
-    tail = tail.rpartition("starting PostgreSQL")[2]
-    if "No space left on device" in tail + str(error):
-        return DiskFull("the embedded PostgreSQL has no disk left", where=str(folder))
-    fatal = [line.partition("FATAL:")[2].strip() for line in tail.splitlines() if "FATAL:" in line]
-    reason = fatal[-1] if fatal else f"{type(error).__name__} while starting it"
+    lines = tail.rpartition("starting PostgreSQL")[2].splitlines() or [f"] {type(error).__name__}"]
+    if shutil.disk_usage(folder.parent).free < _START_BYTES or "No space left on device" in "".join(lines):
+        return DiskFull("the embedded PostgreSQL has no disk left to start", where=str(folder))
+    worst = [line for line in lines if "FATAL:" in line or "PANIC:" in line]
+    reason = (worst or lines)[-1].partition("] ")[2]
     return Unreachable(f"the embedded PostgreSQL did not start: {reason}", where=str(folder), next=f"read {log}")

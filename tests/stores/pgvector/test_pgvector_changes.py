@@ -137,7 +137,7 @@ def test_a_restart_keeps_the_epoch_and_a_crash_ends_it(pg: psycopg.Connection, w
         # The server throws everyone out; what asks next is told to try again.
         victim.close()
         # The server throws everyone out; what asks meanwhile is told to try again.
-        first = patient(lambda: other_than(old, (store.mark() or '').split()[0]))
+        first = patient(lambda: other_than(old, (store.mark() or "").split()[0]))
         assert patient(lambda: epoch(where)) == first
 
 

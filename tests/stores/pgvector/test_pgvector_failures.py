@@ -148,6 +148,23 @@ def test_missing_rights_are_told(
         open_source(where)
 
 
+def test_rights_on_one_table_are_enough(
+    pg: psycopg.Connection, name: str, login: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pg.execute(f'CREATE SCHEMA "{name}s"')
+    pg.execute(f'CREATE TABLE "{name}s".docs (id text PRIMARY KEY, v vector(3), text text)')
+    pg.execute(f'GRANT USAGE ON SCHEMA "{name}s" TO "{login}"')
+    pg.execute(f'GRANT SELECT, INSERT, UPDATE, DELETE ON "{name}s".docs TO "{login}"')
+    pg.execute(f'GRANT TEMP ON DATABASE wherry TO "{login}"')
+    host, port = pg.info.host, pg.info.port
+    monkeypatch.setenv(VARIABLE, f"postgresql://{login}@/wherry?host={host}&port={port}")
+    with target(f"pgvector:#{name}s.docs") as store:
+        store.prepare(SPACE, Index(), 1)
+        store.upsert(batch(("a", [1, 2, 3])))
+        store.finish(SPACE, Index())
+        assert [r.id for r in records(store)] == ["a"]
+
+
 @pytest.mark.parametrize(
     "address",
     [

@@ -130,8 +130,8 @@ def test_an_invalid_index_is_told_and_rebuilt(pg: psycopg.Connection, name: str)
     pg.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass")
     assert any("broken is invalid" in note for note in described(where).notes)
     with target(where) as store:
-        store.prepare(SPACE, HNSW, 1)
-        store.finish(SPACE, HNSW)
+        store.prepare(Space(dimension=3), Index(), 1)
+        store.finish(Space(dimension=3), Index())
         assert not any("invalid" in note for note in store.describe().notes)
     (found,) = definitions(pg, name)
     assert "broken" not in found
@@ -180,3 +180,14 @@ def test_rows_of_an_unknown_space_get_no_card(pg: psycopg.Connection, name: str)
         store.prepare(Space(dimension=3, metric=Metric.IP, model="m"), Index(), 1)
         store.finish(Space(dimension=3, metric=Metric.IP, model="m"), Index())
     assert described(where).space == Space(dimension=3)
+
+
+def test_a_switch_is_one_step_and_cards_go_along(pg: psycopg.Connection, name: str) -> None:
+    for table, model in ((name, "old"), (f"{name}n", "new")):
+        with target(f"pgvector:#{table}") as store:
+            store.prepare(Space(dimension=3, metric=Metric.IP, model=model), Index(), 1)
+    with pg.transaction():
+        run(pg, f"ALTER TABLE @ RENAME TO {name}o", name)
+        run(pg, f"ALTER TABLE {name}n RENAME TO @", name)
+    assert described(f"pgvector:#{name}").space.model == "new"
+    assert described(f"pgvector:#{name}o").space.model == "old"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,13 @@ connection = psycopg.connect(server.start())
 print("up", flush=True)
 sys.stdin.readline()
 """
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty folder. pytest's own are closed to the user that the server runs as under root."""
+    with tempfile.TemporaryDirectory(prefix="wherry-server-", ignore_cleanup_errors=True) as path:
+        yield Path(path)
 
 
 @contextmanager
@@ -46,10 +54,10 @@ def user(home: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_the_last_process_stops_the_server_and_the_dead_do_not_count(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Longer than a socket's path may be, with what a shell would trip over.
-    home = tmp_path / ("long " * 22)
+    home = folder / ("long " * 22)
     monkeypatch.setenv("WHERRY_HOME", str(home))
     assert "not started yet" in probe().detail
     with user(home) as first, user(home) as second:
@@ -65,8 +73,8 @@ def test_the_last_process_stops_the_server_and_the_dead_do_not_count(
     assert "stopped" in probe().detail
 
 
-def test_a_killed_server_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WHERRY_HOME", str(tmp_path / "home"))
+def test_a_killed_server_is_started_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHERRY_HOME", str(folder / "home"))
     server.start()
     os.kill(int((server.data_folder() / "postmaster.pid").read_text().split()[0]), 9)
     deadline = time.monotonic() + 20

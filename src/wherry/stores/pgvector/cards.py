@@ -1,13 +1,14 @@
 """Space cards: one row per collection in `wherry_collections`, in the schema of the collection.
 
-A card belongs to one table by its oid: a table that was dropped and made again under the same name is
-another collection, and the old card says nothing about it.
+A card belongs to one table by its oid: it stays with a table that is renamed, and says nothing about a
+table that was made again under the name of one that was dropped.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -17,6 +18,13 @@ from wherry.stores.base import Index
 from wherry.stores.pgvector.catalog import Table
 
 TABLE = "wherry_collections"
+_MAKE = (
+    "CREATE TABLE {} (name text NOT NULL, vector text, relation oid,"
+    ' space jsonb NOT NULL, "index" jsonb NOT NULL, PRIMARY KEY (relation, vector))'
+)
+_MAY = "SELECT to_regclass($1) IS NOT NULL, has_schema_privilege($2, 'CREATE')"
+_FORGET = "DELETE FROM {} WHERE vector = $1 AND (relation = $2 OR name = $3)"
+_RECORD = 'INSERT INTO {} (name, vector, relation, space, "index") VALUES ($1, $2, $3, $4, $5)'
 
 
 @dataclass(frozen=True)
@@ -37,8 +45,11 @@ def read(connection: psycopg.Connection, table: Table) -> Card | None:
     ).fetchone()
     if not there or not there[0]:
         return None
-    query = sql.SQL('SELECT relation::bigint, space, "index" FROM {} WHERE name = $1 AND vector = $2')
-    row = connection.execute(query.format(cards), [table.name, table.vector.name]).fetchone()
+    query = sql.SQL(
+        'SELECT relation::bigint, space, "index" FROM {} WHERE vector = $1 AND (relation = $2 OR name = $3)'
+        " ORDER BY relation = $2 DESC LIMIT 1"
+    )
+    row = connection.execute(query.format(cards), [table.vector.name, table.oid, table.name]).fetchone()
     if row is None:
         return None
     space = Space.from_dict(row[1])
@@ -47,25 +58,20 @@ def read(connection: psycopg.Connection, table: Table) -> Card | None:
 
 
 def write(connection: psycopg.Connection, table: Table, space: Space, index: Index) -> None:
-    """Record the space and the wanted index of a table; `wherry_collections` is made if it is not there."""
+    """Record the space and the wanted index of a table.
+
+    `wherry_collections` is made if it is not there; a user who may not make it goes without a card.
+    """
     cards = sql.Identifier(table.schema, TABLE)
-    connection.execute(
-        sql.SQL(
-            "CREATE TABLE IF NOT EXISTS {} (name text, vector text, relation oid NOT NULL,"
-            ' space jsonb NOT NULL, "index" jsonb NOT NULL, PRIMARY KEY (name, vector))'
-        ).format(cards)
-    )
-    connection.execute(
-        sql.SQL(
-            'INSERT INTO {} (name, vector, relation, space, "index") VALUES ($1, $2, $3, $4, $5)'
-            " ON CONFLICT (name, vector) DO UPDATE SET relation = EXCLUDED.relation,"
-            ' space = EXCLUDED.space, "index" = EXCLUDED."index"'
-        ).format(cards),
-        [
-            table.name,
-            table.vector.name,
-            table.oid,
-            json.dumps(space.to_dict(), ensure_ascii=False),
-            json.dumps(asdict(index)),
-        ],
-    )
+    found = connection.execute(_MAY, [cards.as_string(connection), table.schema]).fetchone() or (False, False)
+    if not any(found):
+        return
+    if not found[0]:
+        connection.execute(sql.SQL(_MAKE).format(cards))
+    connection.execute(sql.SQL(_FORGET).format(cards), [table.vector.name, table.oid, table.name])
+    row = [table.name, table.vector.name, table.oid, _json(space.to_dict()), _json(asdict(index))]
+    connection.execute(sql.SQL(_RECORD).format(cards), row)
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -248,7 +248,7 @@ def _extension(connection: psycopg.Connection) -> tuple[str, str]:
     return (row["schema"], row["version"]) if row else ("public", "")
 
 
-def _row(connection: psycopg.Connection, query: str, *values: Any) -> dict[str, Any] | None:
+def _row(connection: psycopg.Connection, query: LiteralString, *values: Any) -> dict[str, Any] | None:
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query, values).fetchone()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import LiteralString
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -43,7 +45,7 @@ def selected(column: Column, source: sql.Composable) -> sql.Composable:
 
 def array_type(column: Column) -> sql.SQL:
     """Return the array type that ids are compared with."""
-    kinds = {IdKind.INTEGER: "bigint[]", IdKind.UUID: "uuid[]", IdKind.TEXT: "text[]"}
+    kinds: dict[IdKind, LiteralString] = {IdKind.INTEGER: "bigint[]", IdKind.UUID: "uuid[]", IdKind.TEXT: "text[]"}
     return sql.SQL(kinds[id_kind(column)])
 
 

@@ -215,6 +215,9 @@ class PgTarget(PgSource):
             rows = (connection.execute(writing.counted(self._table)).fetchone() or (0,))[0]
         known = known.filled_from(self._named(space))
         usable = indexes.drop_invalid(self._writer, found)
+        if wanted.kind != "hnsw":
+            # One that was there and broke is wanted, whatever the source has.
+            wanted = next((i.settings for i in found if not i.valid and i.kind == "hnsw"), wanted)
         if wanted.kind == "hnsw" and not usable and known.metric is not None and known.dimension:
             metric: Metric = known.metric
             indexes.build(self._writer, self._table, metric, wanted, rows, known.dimension, self._live)
