@@ -21,6 +21,7 @@ UNIT_TOLERANCE = 1e-6
 HALF_TOLERANCE = 2.0**-11
 # The smallest step of a 16-bit float: relative error means nothing below it.
 _HALF_STEP = 2.0**-24
+_AT_ONCE = 128
 
 
 class Tolerance(StrEnum):
@@ -111,20 +112,32 @@ def _vector_differences(
 
 def _close(mine: np.ndarray, theirs: np.ndarray, tolerance: Tolerance) -> np.ndarray:
     """Tell for each row whether two vectors agree within the tolerance; NaN never agrees."""
-    a, b = mine.astype(np.float64), theirs.astype(np.float64)
+    agree = _half_agree if tolerance is Tolerance.HALF else _unit_agree
+    parts = []
     with np.errstate(invalid="ignore"):
-        return _agree(a, b, tolerance)
+        # A few at a time: in double precision a whole batch would go through main memory at every step.
+        for start in range(0, len(mine), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            parts.append(agree(mine[part].astype(np.float64), theirs[part].astype(np.float64)))
+    return np.concatenate(parts)
 
 
-def _agree(a: np.ndarray, b: np.ndarray, tolerance: Tolerance) -> np.ndarray:
-    if tolerance is Tolerance.HALF:
-        near = np.abs(a - b) <= np.maximum(np.abs(a) * HALF_TOLERANCE, _HALF_STEP)
-        return np.all(near & np.isfinite(a), axis=1)
-    long_a, long_b = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
+def _half_agree(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    near = np.abs(a - b) <= np.maximum(np.abs(a) * HALF_TOLERANCE, _HALF_STEP)
+    return np.all(near & np.isfinite(a), axis=1)
+
+
+def _unit_agree(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    long_a, long_b = _lengths(a), _lengths(b)
     scale_a, scale_b = np.where(long_a == 0, 1, long_a), np.where(long_b == 0, 1, long_b)
+    a /= scale_a[:, None]
+    b /= scale_b[:, None]
     # As a length: a difference spread over a thousand components must not slip through each of them.
-    apart = np.linalg.norm(a / scale_a[:, None] - b / scale_b[:, None], axis=1)
-    return (apart <= UNIT_TOLERANCE) & (np.abs(long_a - long_b) <= UNIT_TOLERANCE * scale_a)
+    return (_lengths(a - b) <= UNIT_TOLERANCE) & (np.abs(long_a - long_b) <= UNIT_TOLERANCE * scale_a)
+
+
+def _lengths(vectors: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
 
 
 def _vector_words(mine: np.ndarray, theirs: np.ndarray) -> str:
