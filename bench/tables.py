@@ -25,7 +25,7 @@ FROM generate_series(1, {rows}) i
 _REPEATED = """
 INSERT INTO {table}
 SELECT 'rec-' || lpad(({done} + row_number() OVER ())::text, 9, '0'), embedding, text, metadata
-FROM (SELECT * FROM {table} LIMIT {rows}) AS some
+FROM (SELECT * FROM {table} LIMIT {rows}) AS sample
 """
 
 
