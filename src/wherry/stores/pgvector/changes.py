@@ -119,7 +119,8 @@ def touched(connection: psycopg.Connection, table: Table, embedded: bool, mark: 
     if not detectable(found, table) or before != epoch(found, table, embedded):
         return None
     # A mark of the future: the server went back to an earlier state unnoticed.
-    if not transaction.isdigit() or int(transaction) > int(found.cluster["next"]):
+    # One further back than half of all ids: `age` would take what came later for older.
+    if not transaction.isdigit() or not 0 <= int(found.cluster["next"]) - int(transaction) < _XIDS_BEFORE_REUSE // 2:
         return None
     query = sql.SQL(_TOUCHED).format(id=selected(table.id, table.id.quoted), table=table.quoted)
     held, ids = connection.execute(query, [transaction]).fetchone() or (0, None)
