@@ -18,7 +18,7 @@ from wherry.stores.qdrant.floats import survives
 from wherry.stores.qdrant.ids import ID_KEY, clash_in, is_hashed, owner_of, point_of
 from wherry.stores.qdrant.payload import METADATA_KEY, Codec, Layout, layout_of
 from wherry.stores.qdrant.sending import REQUEST_BYTES, slices
-from wherry.stores.qdrant.vectors import from_unit, not_finite, packed, to_unit
+from wherry.stores.qdrant.vectors import from_unit, joined, not_finite, packer, to_unit
 
 UUID_TEXT = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 
@@ -188,8 +188,9 @@ def test_largest_and_smallest_floats_keep_their_length() -> None:
 def test_packing_is_exact_for_every_float() -> None:
     bits = np.random.default_rng(3).integers(0, 2**32, 40 * 8, dtype=np.uint32)
     vectors = np.where(np.isnan(bits.view(np.float32)), np.float32(0), bits.view(np.float32)).reshape(40, 8)
-    assert packed(vectors.tolist(), 8).tobytes() == vectors.tobytes()
-    assert packed([], 8).shape == (0, 8)
+    pack = packer(8)
+    assert joined([pack(*row) for row in vectors.tolist()], 8).tobytes() == vectors.tobytes()
+    assert joined([], 8).shape == (0, 8)
 
 
 def test_rows_that_are_no_numbers_are_found() -> None:

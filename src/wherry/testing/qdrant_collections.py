@@ -12,27 +12,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 from typing import Any
-from uuid import UUID
 
-import numpy as np
 from qdrant_edge import (
     CountRequest,
-    Distance,
-    EdgeConfig,
     EdgeShard,
-    EdgeSparseVectorParams,
-    EdgeVectorParams,
-    HnswIndexConfig,
     PayloadSchemaType,
     Point,
     Query,
     ScrollRequest,
     SearchRequest,
-    SparseVector,
     UpdateOperation,
 )
 
-MAX_DIMENSION = 65_536
+from wherry.testing.qdrant_forms import (
+    Refusal,
+    answering,
+    check_name,
+    config_of,
+    given,
+    plain_id,
+    point_id,
+    refuse_filters,
+    rows_of,
+    selector_of,
+    shown,
+    type_name,
+    vector_of,
+)
+
 _DEFAULT_HNSW = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10_000, "max_indexing_threads": 0}
 _OPTIMISER = {
     "deleted_threshold": 0.2,
@@ -44,15 +51,6 @@ _OPTIMISER = {
     "flush_interval_sec": 5,
     "max_optimization_threads": None,
 }
-_NAME_CHARACTERS = set('<>:"/\\|?*\x00\x1f')
-
-
-class Refusal(Exception):
-    """An answer other than "ok": a status code and the server's words."""
-
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
-        self.status = status
 
 
 @dataclass
@@ -98,18 +96,18 @@ class Collections:
 
     def create(self, name: str, body: dict[str, Any]) -> bool:
         """Make a collection."""
-        _check_name(name)
+        check_name(name)
         with self._lock:
             if name in self.held or name in self.aliases:
                 raise Refusal(409, f"Wrong input: Collection `{name}` already exists!")
             params = {"vectors": body.get("vectors") or {}, "sparse_vectors": body.get("sparse_vectors")}
-            hnsw = {**_DEFAULT_HNSW, **_set(body.get("hnsw_config"))}
+            hnsw = {**_DEFAULT_HNSW, **given(body.get("hnsw_config"))}
             self._made += 1
             folder = self.folder / str(self._made)
             folder.mkdir(parents=True)
-            shard = _answering(lambda: EdgeShard.create(str(folder), _config(params, hnsw)))
+            shard = answering(lambda: EdgeShard.create(str(folder), config_of(params, hnsw)))
             self.held[name] = Served(
-                folder, shard, params, hnsw, {**_OPTIMISER, **_set(body.get("optimizers_config"))},
+                folder, shard, params, hnsw, {**_OPTIMISER, **given(body.get("optimizers_config"))},
                 body.get("strict_mode_config"), body.get("metadata"),
             )  # fmt: skip
         return True
@@ -118,14 +116,14 @@ class Collections:
         """Change settings; the graph is built anew, and some looks find the server at it."""
         served = self.find(name)
         with self._lock:
-            served.optimiser.update(_set(body.get("optimizers_config")))
+            served.optimiser.update(given(body.get("optimizers_config")))
             served.metadata = {**(served.metadata or {}), **(body.get("metadata") or {})} or None
             if body.get("strict_mode_config"):
                 served.strict = {**(served.strict or {}), **body["strict_mode_config"]}
             if body.get("hnsw_config"):
-                served.hnsw.update(_set(body["hnsw_config"]))
+                served.hnsw.update(given(body["hnsw_config"]))
                 served.shard.close()
-                served.shard = EdgeShard.load(str(served.folder), _config(served.params, served.hnsw))
+                served.shard = EdgeShard.load(str(served.folder), config_of(served.params, served.hnsw))
                 served.shard.optimize()
             served.busy = self.busy_looks
             served.history.append("updated")
@@ -157,7 +155,7 @@ class Collections:
             "segments_count": state.segments_count,
             "config": self._settings(served),
             "payload_schema": {
-                key: {"data_type": _type_name(schema), "points": schema.points}
+                key: {"data_type": type_name(schema), "points": schema.points}
                 for key, schema in state.payload_schema.items()
             },
         }
@@ -165,9 +163,9 @@ class Collections:
     def put(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Store points given as a list or as columns."""
         served = self.find(name)
-        rows = _rows(body)
+        rows = rows_of(body)
         _check_strict(served, len(rows))
-        points = _answering(lambda: [Point(_id(i), _vector(v), p or {}) for i, v, p in rows])
+        points = answering(lambda: [Point(point_id(i), vector_of(v), p or {}) for i, v, p in rows])
         return self._apply(served, UpdateOperation.upsert_points(points))
 
     def delete(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +173,7 @@ class Collections:
         if "points" not in body:
             raise Refusal(501, "this test server deletes by ids only")
         served = self.find(name)
-        return self._apply(served, UpdateOperation.delete_points([_id(i) for i in body["points"]]))
+        return self._apply(served, UpdateOperation.delete_points([point_id(i) for i in body["points"]]))
 
     def index(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Make a payload index."""
@@ -186,33 +184,33 @@ class Collections:
 
     def count(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Count points."""
-        _no_filter(body)
+        refuse_filters(body)
         return {"count": self.find(name).shard.count(CountRequest(exact=bool(body.get("exact", True))))}
 
     def retrieve(self, name: str, body: dict[str, Any]) -> list[dict[str, Any]]:
         """Read points by their ids."""
         served = self.find(name)
         found = served.shard.retrieve(
-            [_id(i) for i in body["ids"]], _selector(body, True), body.get("with_vector") or False
+            [point_id(i) for i in body["ids"]], selector_of(body, True), body.get("with_vector") or False
         )
-        return [_shown(record, body) for record in found]
+        return [shown(record, body) for record in found]
 
     def scroll(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Read points in the order of their ids."""
-        _no_filter(body)
+        refuse_filters(body)
         start = body.get("offset")
         request = ScrollRequest(
-            offset=None if start is None else _id(start),
+            offset=None if start is None else point_id(start),
             limit=body.get("limit") or 10,
-            with_payload=_selector(body, True),
+            with_payload=selector_of(body, True),
             with_vector=body.get("with_vector") or False,
         )
         found, following = self.find(name).shard.scroll(request)
-        return {"points": [_shown(r, body) for r in found], "next_page_offset": _plain(following)}
+        return {"points": [shown(r, body) for r in found], "next_page_offset": plain_id(following)}
 
     def query(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Find the nearest points to one dense vector."""
-        _no_filter(body)
+        refuse_filters(body)
         wanted = body.get("query")
         vector = wanted.get("nearest") if isinstance(wanted, dict) else wanted
         if not isinstance(vector, list):
@@ -220,11 +218,11 @@ class Collections:
         request = SearchRequest(
             query=Query.Nearest(vector, using=body.get("using") or ""),
             limit=body.get("limit") or 10,
-            with_payload=_selector(body, False),
+            with_payload=selector_of(body, False),
             with_vector=body.get("with_vector") or False,
         )
-        found = _answering(lambda: self.find(name).shard.search(request))
-        return {"points": [{**_shown(r, body), "score": r.score, "version": 0} for r in found]}
+        found = answering(lambda: self.find(name).shard.search(request))
+        return {"points": [{**shown(r, body), "score": r.score, "version": 0} for r in found]}
 
     def change_aliases(self, body: dict[str, Any]) -> bool:
         """Make, delete and rename aliases, all or none."""
@@ -259,7 +257,7 @@ class Collections:
 
     def _apply(self, served: Served, operation: UpdateOperation) -> dict[str, Any]:
         with self._lock:
-            _answering(lambda: served.shard.update(operation))
+            answering(lambda: served.shard.update(operation))
             served.operations += 1
             return {"operation_id": served.operations, "status": "completed"}
 
@@ -279,116 +277,8 @@ class Collections:
         return settings | {key: value for key, value in kept.items() if value}
 
 
-def _config(params: dict[str, Any], hnsw: dict[str, Any]) -> EdgeConfig:
-    vectors = params["vectors"]
-    dense = {"": vectors} if "size" in vectors else vectors
-    return EdgeConfig(
-        vectors={name: _dense(one) for name, one in dense.items()} or None,
-        sparse_vectors={name: EdgeSparseVectorParams() for name in params["sparse_vectors"] or {}} or None,
-        hnsw_config=HnswIndexConfig(hnsw["m"], hnsw["ef_construct"], hnsw["full_scan_threshold"]),
-    )
-
-
-def _dense(params: dict[str, Any]) -> EdgeVectorParams:
-    if not 1 <= params["size"] <= MAX_DIMENSION:
-        raise Refusal(422, f"Validation error in JSON body: [vectors.size: value {params['size']} invalid]")
-    return EdgeVectorParams(size=params["size"], distance=getattr(Distance, params["distance"]))
-
-
-def _check_name(name: str) -> None:
-    if not name or len(name) > 255 or _NAME_CHARACTERS & set(name):
-        raise Refusal(422, "Validation error in path parameters: [name: value invalid]")
-
-
 def _check_strict(served: Served, rows: int) -> None:
     strict = served.strict or {}
     limit = strict.get("upsert_max_batchsize")
     if strict.get("enabled") and limit is not None and rows > limit:
         raise Refusal(400, f"Bad request: Limit exceeded {rows} > {limit} for upsert limit")
-
-
-def _answering(act: Any) -> Any:
-    try:
-        return act()
-    except Refusal:
-        raise
-    except Exception as error:
-        raise Refusal(400, f"Wrong input: {str(error).partition(chr(10))[0]}") from None
-
-
-def _rows(body: dict[str, Any]) -> list[tuple[Any, Any, Any]]:
-    if "batch" not in body:
-        return [(point["id"], point["vector"], point.get("payload")) for point in body["points"]]
-    batch = body["batch"]
-    ids, vectors = batch["ids"], batch["vectors"]
-    payloads = batch.get("payloads") or [None] * len(ids)
-    if isinstance(vectors, dict):
-        vectors = [{name: column[row] for name, column in vectors.items()} for row in range(len(ids))]
-    if not len(ids) == len(vectors) == len(payloads):
-        raise Refusal(400, "Wrong input: number of ids, vectors and payloads must be equal")
-    return list(zip(ids, vectors, payloads, strict=True))
-
-
-def _id(value: Any) -> int | str:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 64:
-        return value
-    try:
-        return str(UUID(value))
-    except (ValueError, AttributeError, TypeError):
-        raise Refusal(
-            400,
-            "Format error in JSON body: value is not a valid point ID, "
-            "valid values are either an unsigned integer or a UUID",
-        ) from None
-
-
-def _vector(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _vector(inner) for name, inner in value.items()} if "indices" not in value else _sparse(value)
-    return value
-
-
-def _sparse(value: dict[str, Any]) -> SparseVector:
-    return SparseVector(value["indices"], value["values"])
-
-
-def _selector(body: dict[str, Any], default: bool) -> Any:
-    wanted = body.get("with_payload")
-    if isinstance(wanted, dict):
-        raise Refusal(501, "this test server selects payload keys by a list only")
-    return default if wanted is None else wanted
-
-
-def _no_filter(body: dict[str, Any]) -> None:
-    if body.get("filter"):
-        raise Refusal(501, "this test server has no filters")
-
-
-def _shown(record: Any, body: dict[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = {"id": _plain(record.id)}
-    if record.payload is not None:
-        shown["payload"] = record.payload
-    if body.get("with_vector"):
-        shown["vector"] = _floats(record.vector)
-    return shown
-
-
-def _floats(vector: Any) -> Any:
-    """Return vectors as 32-bit floats, which go out with their shortest digits."""
-    if isinstance(vector, dict):
-        return {name: _floats(inner) for name, inner in vector.items()}
-    if isinstance(vector, list):
-        return np.array(vector, dtype=np.float32)
-    return None if vector is None else {"indices": vector.indices, "values": vector.values}
-
-
-def _plain(point: Any) -> Any:
-    return point if point is None or isinstance(point, int) else str(point)
-
-
-def _type_name(schema: Any) -> str:
-    return str(schema.data_type).rpartition(".")[2].lower()
-
-
-def _set(values: dict[str, Any] | None) -> dict[str, Any]:
-    return {key: value for key, value in (values or {}).items() if value is not None}

@@ -23,7 +23,8 @@ from qdrant_client.grpc.collections_service_pb2_grpc import (
 )
 from qdrant_client.grpc.points_service_pb2_grpc import PointsServicer, add_PointsServicer_to_server
 
-from wherry.testing.qdrant_collections import Collections, Refusal
+from wherry.testing.qdrant_collections import Collections
+from wherry.testing.qdrant_forms import Refusal
 
 _CODES = {
     400: wire.StatusCode.INVALID_ARGUMENT,

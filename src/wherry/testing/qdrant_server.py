@@ -22,7 +22,8 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 
-from wherry.testing.qdrant_collections import Collections, Refusal
+from wherry.testing.qdrant_collections import Collections
+from wherry.testing.qdrant_forms import Refusal
 
 VERSION = "1.18.0"
 REQUEST_BYTES = 32 << 20

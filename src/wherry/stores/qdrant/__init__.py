@@ -21,7 +21,9 @@ from wherry.stores.base import Capabilities, Probe, Readable
 from wherry.stores.qdrant import local
 from wherry.stores.qdrant.link import Link
 from wherry.stores.qdrant.shape import CAPABILITIES
-from wherry.stores.qdrant.store import QdrantSource, QdrantStore, Wanted, options
+from wherry.stores.qdrant.source import QdrantSource
+from wherry.stores.qdrant.target import QdrantStore
+from wherry.stores.qdrant.wanted import Wanted, options
 
 for _package in ("qdrant_edge", "qdrant_client"):
     # Looked for, not loaded: each costs half a second and one of them is enough for an address.

@@ -6,7 +6,7 @@ import array
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -34,6 +34,7 @@ from wherry.stores.qdrant.ids import PointId
 from wherry.stores.qdrant.link import Making, Points
 from wherry.stores.qdrant.shape import DISTANCES, Shape, shape_of
 from wherry.stores.qdrant.shards import CONFIG_FILE, borrow, create, give_back, is_shard, translated
+from wherry.stores.qdrant.vectors import packer
 
 CARD_FILE = "wherry_space.json"
 # The engine's own default, in kilobytes of vectors per segment.
@@ -41,6 +42,7 @@ _FULL_SCAN_THRESHOLD = 10_000
 # Larger operations are slower: the write-ahead log copies each one whole.
 _ROWS = 256
 _LONGEST_NAME = 240
+_Pack = Callable[..., bytes]
 _KINDS = {
     "keyword": PayloadSchemaType.Keyword,
     "integer": PayloadSchemaType.Integer,
@@ -59,6 +61,7 @@ class EdgeLink:
     def __init__(self, path: Path, wanted_vector: str | None, where: str) -> None:
         self._path, self._wanted, self._where = path.resolve(), wanted_vector, where
         self._shard: EdgeShard | None = None
+        self._dimension = 0
         self._lock = Lock()
 
     @property
@@ -76,6 +79,7 @@ class EdgeLink:
         if not is_shard(self._path):
             return None
         shape = shape_of(_json(self._path / CONFIG_FILE), self._wanted, self._where)
+        self._dimension = shape.dimension
         card_path = self._path / CARD_FILE
         card = _json(card_path) if card_path.exists() else {}
         with translated(self._where):
@@ -109,13 +113,13 @@ class EdgeLink:
         )
         with translated(self._where):
             records, following = self._opened().scroll(request)
-            return _points(records, vector, None if following is None else _plain(following))
+            return _points(records, vector, self._pack(), None if following is None else _plain(following))
 
     def retrieve(self, points: Sequence[PointId], keys: Sequence[str] | None, vector: str | None) -> Points:
         """Read these points."""
         with translated(self._where):
             records = self._opened().retrieve(list(points), _selector(keys), _vector_selector(vector))
-            return _points(records, vector, None)
+            return _points(records, vector, self._pack(), None)
 
     def make(self, settings: Making) -> None:
         """Create the shard beside its place and move it there: it appears whole, card included."""
@@ -164,6 +168,9 @@ class EdgeLink:
                 self._shard = None
                 give_back(self._path)
 
+    def _pack(self) -> _Pack:
+        return packer(self._dimension)
+
     def _opened(self) -> EdgeShard:
         with self._lock:
             if self._shard is None:
@@ -196,14 +203,18 @@ def _config(settings: Making) -> EdgeConfig:
     )
 
 
-def _points(records: list[Record], vector: str | None, following: PointId | None) -> Points:
-    vectors: list[Any] = []
+def _points(records: list[Record], vector: str | None, pack: _Pack, following: PointId | None) -> Points:
+    vectors: list[bytes | None] = []
     if vector is not None:
-        held = [record.vector for record in records]
-        # A point without this vector gives an empty object; one without a name comes as a bare list.
-        vectors = [(v.get(vector) if isinstance(v, dict) else v) for v in held]
+        # One vector without a name comes as a bare list. Everything else is an object, which for a
+        # point without this vector lacks it.
+        vectors = [pack(*v) if type(v := r.vector) is list else _named(v, vector, pack) for r in records]
     payloads = [record.payload or {} for record in records]
     return Points([_plain(record.id) for record in records], payloads, vectors, following)
+
+
+def _named(found: dict[str, list[float]], name: str, pack: _Pack) -> bytes | None:
+    return pack(*found[name]) if name in found else None
 
 
 def _plain(point: Any) -> PointId:

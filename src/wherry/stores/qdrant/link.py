@@ -18,13 +18,14 @@ class Points:
     """Points as they were read.
 
     ids: integers, or UUIDs in lower case. payloads: one object per point, free to be changed.
-    vectors: the chosen vector as floats, None where a point has none; empty when not asked for.
+    vectors: the chosen vector as the bytes of float32, None where a point has none; empty when not
+    asked for.
     next: the point to go on from, None at the end.
     """
 
     ids: list[PointId]
     payloads: list[dict[str, Any]]
-    vectors: list[Sequence[float] | None]
+    vectors: list[bytes | None]
     next: PointId | None = None
 
 

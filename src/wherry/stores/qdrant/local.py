@@ -157,7 +157,7 @@ class LocalLink:
         except sqlite3.Error as error:
             raise StoreError(f"the folder cannot be read: {error}", where=self._where) from None
 
-    def _vector(self, state: dict[str, Any], name: str) -> Sequence[float] | None:
+    def _vector(self, state: dict[str, Any], name: str) -> bytes | None:
         found = state.get("vector")
         if isinstance(found, dict):
             found = found.get(name)
@@ -167,7 +167,7 @@ class LocalLink:
         if shape is None or len(found) != shape.dimension:
             raise Integrity("a vector has another dimension than its collection", where=self._where)
         with np.errstate(over="ignore"):
-            return [float(component) for component in np.array(found, dtype=np.float64).astype(np.float32)]
+            return np.array(found, dtype=np.float64).astype(np.float32).tobytes()
 
     def _read_only(self) -> Unsupported:
         return Unsupported("a folder of the client's local mode can only be read", where=self._where)

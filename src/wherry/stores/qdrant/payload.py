@@ -112,8 +112,7 @@ class Codec:
     def _fits(self, value: Payload) -> bool:
         if self.layout.nested:
             return True
-        reserved = (self.layout.text, ID_KEY, NORM_KEY, METADATA_KEY)
-        return bool(value) and not any(key in value for key in reserved)
+        return bool(value) and value.keys().isdisjoint((self.layout.text, ID_KEY, NORM_KEY, METADATA_KEY))
 
     def _kept_aside(self, metadata: str) -> Payload:
         """Return the whole metadata as text, and beside it what filters can use."""

@@ -14,7 +14,7 @@ from wherry.stores.qdrant import ids as names
 from wherry.stores.qdrant.link import Points
 from wherry.stores.qdrant.payload import NORM_KEY, Codec
 from wherry.stores.qdrant.shape import Shape
-from wherry.stores.qdrant.vectors import from_unit, packed
+from wherry.stores.qdrant.vectors import from_unit, joined
 
 PAGE_BYTES = 16 << 20
 FIRST_ROWS, MOST_ROWS = 8, 1024
@@ -56,7 +56,7 @@ class Reader:
 
     def _vectors(self, points: Points, norms: list[Any]) -> np.ndarray:
         rows = [vector for vector in points.vectors if vector is not None]
-        held = packed(rows, self.shape.dimension)
+        held = joined(rows, self.shape.dimension)
         if self.shape.metric is not Metric.COSINE or not any(norms):
             return held
         return from_unit(held, np.array([_length(norm) for norm in norms]))

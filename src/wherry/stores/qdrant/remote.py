@@ -20,6 +20,7 @@ from wherry.stores.qdrant.ids import PointId
 from wherry.stores.qdrant.link import Making, Points
 from wherry.stores.qdrant.sending import slices
 from wherry.stores.qdrant.shape import DISTANCES, Shape, shape_of
+from wherry.stores.qdrant.vectors import packer
 
 _KEY_VARIABLE = "QDRANT_API_KEY"
 _TIMEOUT_S = 60
@@ -44,6 +45,7 @@ class ServerLink:
         self._host, self._port, self._scheme = _place(address)
         # Points per write, as the collection's strict mode said when its settings were last read.
         self._limit: int | None = None
+        self._dimension = 0
         self._failures = Failures(self._where, (*secrets_of(address), self._key or ""))
         with self._failures.translated(), warnings.catch_warnings():
             # The client warns of a key on an open wire; `notes` says so to the one who should know.
@@ -67,6 +69,7 @@ class ServerLink:
             return None
         config = info.config.model_dump(mode="json")
         shape = shape_of(config["params"] | {"hnsw_config": config["hnsw_config"]}, self._wanted, self._where)
+        self._dimension = shape.dimension
         strict = config.get("strict_mode_config") or {}
         self._limit = strict.get("upsert_max_batchsize") if strict.get("enabled") else None
         return replace(
@@ -96,7 +99,7 @@ class ServerLink:
             records, following = self._client.scroll(
                 self._name, limit=rows, offset=start, with_payload=_keys(keys), with_vectors=_vectors(vector)
             )
-        return _points(records, vector, None if following is None else _plain(following))
+        return _points(records, vector, self._dimension, None if following is None else _plain(following))
 
     def retrieve(self, points: Sequence[PointId], keys: Sequence[str] | None, vector: str | None) -> Points:
         """Read these points, some hundred per request."""
@@ -109,7 +112,7 @@ class ServerLink:
                     with_payload=_keys(keys),
                     with_vectors=_vectors(vector),
                 )
-            part = _points(records, vector, None)
+            part = _points(records, vector, self._dimension, None)
             found = Points(found.ids + part.ids, found.payloads + part.payloads, found.vectors + part.vectors)
         return found
 
@@ -224,12 +227,13 @@ def _arguments(address: Address, key: str | None) -> dict[str, Any]:
     except ValueError:
         raise BadAddress("timeout is a number of seconds", where=str(address)) from None
     shared = {"api_key": key, "timeout": timeout, "host": parts.hostname, "prefix": parts.path.strip("/") or None}
+    if scheme == "https":
+        return shared | {"port": parts.port or _HTTP_PORT, "https": True}
+    # On an open wire there is nothing to verify, and reading the certificates takes a while.
+    shared |= {"https": False, "verify": False}
     if scheme == "grpc":
-        return shared | {"grpc_port": parts.port or _GRPC_PORT, "prefer_grpc": True, "https": False}
-    if scheme == "http":
-        # On an open wire there is nothing to verify, and reading the certificates takes a while.
-        shared["verify"] = False
-    return shared | {"port": parts.port or _HTTP_PORT, "https": scheme == "https"}
+        return shared | {"grpc_port": parts.port or _GRPC_PORT, "prefer_grpc": True}
+    return shared | {"port": parts.port or _HTTP_PORT}
 
 
 def _worth_a_graph(info: models.CollectionInfo) -> bool:
@@ -242,16 +246,17 @@ def _worth_a_graph(info: models.CollectionInfo) -> bool:
     return (info.points_count or 0) * params.size * 4 // 1024 >= threshold
 
 
-def _points(records: list[models.Record], vector: str | None, following: PointId | None) -> Points:
+def _points(records: list[models.Record], vector: str | None, dimension: int, following: PointId | None) -> Points:
     payloads = [record.payload or {} for record in records]
-    return Points([_plain(r.id) for r in records], payloads, _held(records, vector), following)
+    return Points([_plain(r.id) for r in records], payloads, _held(records, vector, dimension), following)
 
 
-def _held(records: list[models.Record], vector: str | None) -> list[Any]:
-    if vector is None:
+def _held(records: list[models.Record], name: str | None, dimension: int) -> list[bytes | None]:
+    if name is None:
         return []
-    found = [record.vector for record in records]
-    return [(v.get(vector) if isinstance(v, dict) else v) or None for v in found]
+    pack, found = packer(dimension), [record.vector for record in records]
+    rows: list[Any] = [vector.get(name) if isinstance(vector, dict) else vector for vector in found]
+    return [pack(*row) if row else None for row in rows]
 
 
 def _plain(point: Any) -> PointId:

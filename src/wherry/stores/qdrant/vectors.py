@@ -9,7 +9,7 @@ long vectors into zeros and leaves very short ones alone, so vectors are brought
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -46,11 +46,17 @@ def from_unit(held: np.ndarray, norms: np.ndarray) -> np.ndarray:
     return vectors
 
 
-def packed(rows: Sequence[Sequence[float]], dimension: int) -> np.ndarray:
-    """Return lists of floats as one float32 array, shape (n, dimension)."""
-    # Faster than numpy's own reading of nested lists, which looks at every type first.
-    pack = struct.Struct(f"{dimension}f").pack
-    data = bytearray().join([pack(*row) for row in rows])
+def packer(dimension: int) -> Callable[..., bytes]:
+    """Return what turns the components of one vector, `pack(*vector)`, into the bytes of float32.
+
+    Vectors are packed as soon as they come: a page of lists kept alive costs several times as much.
+    """
+    return struct.Struct(f"{dimension}f").pack
+
+
+def joined(rows: Sequence[bytes], dimension: int) -> np.ndarray:
+    """Return packed vectors as one float32 array, shape (n, dimension)."""
+    data = bytearray().join(rows)
     return np.frombuffer(data, dtype=np.float32).reshape(len(rows), dimension)
 
 
