@@ -261,6 +261,24 @@ def test_an_alias_is_its_collection(server: QdrantServer, client: QdrantClient) 
     assert source.identity == open_source(address(server)).identity
 
 
+def test_an_alias_that_moves_takes_no_run_with_it(server: QdrantServer, client: QdrantClient) -> None:
+    target_at(server, "old").close()
+    target_at(server, "new").close()
+    server.collections.aliases["live"] = "old"
+    store = open_target(address(server, "live"))
+    store.upsert(sample(3))
+    server.collections.aliases["live"] = "new"
+    store.upsert(sample(3, start=3))
+    assert client.count("old").count == 6
+    assert client.count("new").count == 0
+
+
+def test_a_key_that_may_not_list_aliases_still_reads(server: QdrantServer) -> None:
+    target_at(server).upsert(sample(5))
+    server.fail(Failure(403, "Forbidden", path="/aliases"))
+    assert open_source(address(server)).describe().count == 5
+
+
 def test_a_collection_that_vanishes(server: QdrantServer, client: QdrantClient) -> None:
     store = target_at(server)
     client.delete_collection("docs")

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 
 from wherry.address import Address, secrets_of
-from wherry.errors import BadAddress, NoSuchCollection, Rejected, TimedOut
+from wherry.errors import AuthFailed, BadAddress, NoSuchCollection, Rejected, TimedOut
 from wherry.stores.qdrant.failures import Failures
 from wherry.stores.qdrant.ids import PointId
 from wherry.stores.qdrant.link import Making, Points
@@ -55,7 +56,7 @@ class ServerLink:
     @property
     def identity(self) -> str:
         """Server and collection; an alias has the identity of what it stands for."""
-        return f"qdrant://{self._host}:{self._port}#{self._resolved()}"
+        return f"qdrant://{self._host}:{self._port}#{self._collection}"
 
     @property
     def volume(self) -> str | None:
@@ -79,7 +80,7 @@ class ServerLink:
     def count(self) -> int:
         """Ask for the exact number of points."""
         with self._failures.translated():
-            return self._client.count(self._name, exact=True).count
+            return self._client.count(self._collection, exact=True).count
 
     def size(self) -> int | None:
         """A server does not say."""
@@ -87,8 +88,8 @@ class ServerLink:
 
     def notes(self) -> tuple[str, ...]:
         """Tell of an alias, and of a key on an open wire."""
-        resolved = self._resolved()
-        found = [f"{self._name!r} is an alias of {resolved!r}"] if resolved != self._name else []
+        real = self._collection
+        found = [f"{self._name!r} is an alias of {real!r}"] if real != self._name else []
         if self._key and self._scheme == "http":
             found.append("the API key travels unencrypted; qdrant+https:// protects it")
         return tuple(found)
@@ -97,7 +98,7 @@ class ServerLink:
         """Read points in the order of their ids."""
         with self._failures.translated():
             records, following = self._client.scroll(
-                self._name, limit=rows, offset=start, with_payload=_keys(keys), with_vectors=_vectors(vector)
+                self._collection, limit=rows, offset=start, with_payload=_keys(keys), with_vectors=_vectors(vector)
             )
         return _points(records, vector, self._dimension, None if following is None else _plain(following))
 
@@ -107,7 +108,7 @@ class ServerLink:
         for first in range(0, len(points), _ROWS_PER_READ):
             with self._failures.translated():
                 records = self._client.retrieve(
-                    self._name,
+                    self._collection,
                     list(points[first : first + _ROWS_PER_READ]),
                     with_payload=_keys(keys),
                     with_vectors=_vectors(vector),
@@ -121,7 +122,7 @@ class ServerLink:
         params = models.VectorParams(size=settings.dimension, distance=models.Distance(DISTANCES[settings.metric]))
         with self._failures.translated():
             self._client.create_collection(
-                self._name,
+                self._collection,
                 vectors_config={settings.vector: params} if settings.vector else params,
                 hnsw_config=models.HnswConfigDiff(m=0, ef_construct=settings.ef_construct),
                 metadata=settings.card,
@@ -139,24 +140,26 @@ class ServerLink:
                 payloads=list(payloads[first:end]),
             )
             with self._failures.translated():
-                self._client.upsert(self._name, batch, wait=True)
+                self._client.upsert(self._collection, batch, wait=True)
 
     def remove(self, points: Sequence[PointId]) -> None:
         """Delete points."""
         with self._failures.translated():
-            self._client.delete(self._name, models.PointIdsList(points=list(points)), wait=True)
+            self._client.delete(self._collection, models.PointIdsList(points=list(points)), wait=True)
 
     def settle(self, fields: dict[str, str]) -> None:
         """Let the server build what was put off, and wait until it says that all is done."""
         shape = self.shape()
         if shape is None:
-            raise NoSuchCollection(f"there is no collection {self._name!r}", where=self._where)
+            raise NoSuchCollection(f"there is no collection {self._collection!r}", where=self._where)
         with self._failures.translated():
             for key in fields.keys() - set(shape.indexed):
-                self._client.create_payload_index(self._name, key, models.PayloadSchemaType(fields[key]), wait=True)
+                self._client.create_payload_index(
+                    self._collection, key, models.PayloadSchemaType(fields[key]), wait=True
+                )
             if shape.wanted_m != shape.m:
                 diff = models.HnswConfigDiff(m=shape.wanted_m, ef_construct=shape.ef_construct)
-                self._client.update_collection(self._name, hnsw_config=diff)
+                self._client.update_collection(self._collection, hnsw_config=diff)
         self._wait()
 
     def close(self) -> None:
@@ -169,7 +172,7 @@ class ServerLink:
         while time.monotonic() < deadline:
             info = self._info()
             if info is None:
-                raise NoSuchCollection(f"the collection {self._name!r} is gone", where=self._where)
+                raise NoSuchCollection(f"the collection {self._collection!r} is gone", where=self._where)
             if info.status == models.CollectionStatus.RED:
                 raise Rejected("the server's optimiser failed", where=self._where, left="the points are stored")
             if info.status == models.CollectionStatus.GREY:
@@ -184,18 +187,24 @@ class ServerLink:
     def _wake(self) -> None:
         # After a restart the optimisers sleep until somebody changes the collection.
         with self._failures.translated():
-            self._client.update_collection(self._name, optimizers_config=models.OptimizersConfigDiff())
+            self._client.update_collection(self._collection, optimizers_config=models.OptimizersConfigDiff())
 
     def _info(self) -> models.CollectionInfo | None:
         try:
             with self._failures.translated():
-                return self._client.get_collection(self._name)
+                return self._client.get_collection(self._collection)
         except NoSuchCollection:
             return None
 
-    def _resolved(self) -> str:
-        with self._failures.translated():
-            aliases = self._client.get_aliases().aliases
+    @cached_property
+    def _collection(self) -> str:
+        """The collection behind the name, looked up once: an alias that moves moves no run with it."""
+        try:
+            with self._failures.translated():
+                aliases = self._client.get_aliases().aliases
+        except AuthFailed:
+            # A key for one collection may not list the aliases of all; a wrong key fails next anyway.
+            return self._name
         return next((a.collection_name for a in aliases if a.alias_name == self._name), self._name)
 
 
