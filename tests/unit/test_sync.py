@@ -685,3 +685,9 @@ for machine in (Convergence, StampedConvergence):
     machine.TestCase.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
 TestConvergence = Convergence.TestCase
 TestStampedConvergence = StampedConvergence.TestCase
+
+
+def test_a_path_is_as_good_as_its_text(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "1", "embedding": [1, 2], "text": "t"}\n', encoding="utf-8")
+    assert wherry.sync(tmp_path / "a.jsonl", tmp_path / "b.parquet").equal
+    assert wherry.verify(tmp_path / "a.jsonl", str(tmp_path / "b.parquet")).equal

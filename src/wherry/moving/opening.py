@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from wherry.address import Address
 from wherry.stores.base import Readable, Writable
 from wherry.stores.registry import open_source, open_target
 
-Source = str | Address | Readable
-Target = str | Address | Writable
+Place = str | Path | Address
+Source = Place | Readable
+Target = Place | Writable
+
+
+def is_place(end: object) -> bool:
+    """Tell whether an end of a move has to be opened: an address or a path, not an open store."""
+    return isinstance(end, (str, os.PathLike, Address))
 
 
 @contextmanager
 def reading(source: Source) -> Iterator[Readable]:
     """Open a source; close it again if it was opened here."""
-    if not isinstance(source, (str, Address)):
+    if not isinstance(source, (str, os.PathLike, Address)):
         yield source
         return
-    store = open_source(source)
+    store = open_source(_address(source))
     try:
         yield store
     finally:
@@ -29,11 +37,15 @@ def reading(source: Source) -> Iterator[Readable]:
 @contextmanager
 def writing(target: Target) -> Iterator[Writable]:
     """Open a target; close it again if it was opened here."""
-    if not isinstance(target, (str, Address)):
+    if not isinstance(target, (str, os.PathLike, Address)):
         yield target
         return
-    store = open_target(target)
+    store = open_target(_address(target))
     try:
         yield store
     finally:
         store.close()
+
+
+def _address(place: Place) -> Address:
+    return place if isinstance(place, Address) else Address.parse(os.fspath(place))

@@ -91,8 +91,11 @@ def mark_of(store: Readable) -> str | None:
 
 def stock_of(target: Readable, ledger: Ledger, standing: Standing | None) -> Stock:
     """Make the ledger agree with what the target holds, by what it proves or by listing its ids."""
-    if standing is not None:
+    if standing is not None and standing.target_mark is not None:
         since = _since(target, standing.target_mark)
+        if since is None:
+            # It may be another server's backup or another file under this name: nothing is known of it.
+            ledger.doubt_all()
         strangers = [] if since is None else _doubted(ledger, since)
         if since is not None and since.count == ledger.count():
             return Stock(standing.ids.with_ids(strangers), strangers=strangers)

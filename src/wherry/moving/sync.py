@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from wherry.address import Address
 from wherry.errors import Integrity, Interrupted, WherryError
 from wherry.moving.census import Census, census, differing, require_few
 from wherry.moving.census import doomed as count_doomed
@@ -24,7 +23,7 @@ from wherry.moving.differences import tolerance_between
 from wherry.moving.journal import Journal
 from wherry.moving.ledger import Ledger
 from wherry.moving.losses import Projection
-from wherry.moving.opening import Source, Target, reading, writing
+from wherry.moving.opening import Source, Target, is_place, reading, writing
 from wherry.moving.plan import Outline, data_losses
 from wherry.moving.progress import Progress, silent
 from wherry.moving.results import LISTED, Level, Loss, SyncResult
@@ -103,7 +102,7 @@ def sync(
     Integrity and Interrupted; whatever was written by then stays and the same call goes on from there.
     """
     wishes = Wishes(_level(level), accept_losses, allow_mass_delete)
-    opened_here = isinstance(source, (str, Address)) and isinstance(target, (str, Address))
+    opened_here = is_place(source) and is_place(target)
 
     reached = False
 

@@ -21,7 +21,7 @@ from wherry.stores.archive.form import Form
 from wherry.stores.archive.publish import publish
 from wherry.stores.archive.source import OWN, ArchiveSource, identity_of
 from wherry.stores.archive.staging import NO_FILE, Staging, remove
-from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Index
+from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Index, Touched
 
 _PATIENCE_S = 0.5
 
@@ -101,6 +101,16 @@ class ArchiveTarget:
         if view is None:
             return Page(pa.RecordBatch.from_pylist([], schema=schema(0)))
         return view.fetch(ids)
+
+    def mark(self) -> str | None:
+        """Return a digest of the published file, None while something is staged."""
+        view = self._view()
+        return view.mark() if isinstance(view, ArchiveSource) else None
+
+    def touched(self, mark: str) -> Touched | None:
+        """Tell that nothing was, where the published file is the same."""
+        view = self._view()
+        return view.touched(mark) if isinstance(view, ArchiveSource) else None
 
     def prepare(self, space: Space, index: Index, rows: int) -> None:
         """Make an archive that is not there; one that is there keeps its settings.
