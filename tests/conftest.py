@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from wherry.postgres import server
 from wherry.stores import memory
 
 settings.register_profile("wherry", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -24,6 +25,9 @@ def shared_home() -> Iterator[Path]:
     """One state folder for every test that asks for it: an embedded server is started once."""
     folder = Path(tempfile.mkdtemp(prefix="wherry-shared-"))
     yield folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WHERRY_HOME", str(folder))
+        server.stop()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _END = object()
+_TURN_S = 0.0005
 
 
 @contextmanager
@@ -20,6 +22,26 @@ def ahead(items: Iterable[T], depth: int = 2) -> Iterator[Iterator[T]]:
     An exception of the iterator is raised where the reader takes the next item. Leaving the block
     stops the thread and waits for it, so nothing of the store is in use afterwards.
     """
+    with _brisk():
+        yield from _ahead(items, depth)
+
+
+@contextmanager
+def _brisk() -> Iterator[None]:
+    """Let threads take turns more often than every 5 ms.
+
+    A reader gives up its turn at each wait for the server; with the usual turn it then sits out ten
+    batches' worth of decoding, which was measured to cost nine tenths of its rate.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(min(usual, _TURN_S))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
+
+
+def _ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
     waiting: queue.Queue[Any] = queue.Queue(maxsize=depth)
     stop = threading.Event()
     thread = threading.Thread(target=_fill, args=(items, waiting, stop), daemon=True)
