@@ -34,7 +34,7 @@ def record(number: int, version: int = 0) -> Record:
 
 @dataclass(frozen=True)
 class Scene:
-    """Two chests and a state folder. versions: whether the source proves what changed."""
+    """Two chests and a state folder. versions: whether both prove what changed."""
 
     folder: Path
     versions: bool = False
@@ -49,7 +49,7 @@ class Scene:
     @contextmanager
     def target(self) -> Iterator[Chest]:
         """Open the target."""
-        with _closing(TARGET(self.folder / "target.db", batch=BATCH)) as chest:
+        with _closing(TARGET(self.folder / "target.db", batch=BATCH, detects_changes=self.versions)) as chest:
             yield chest
 
     def sync(self, calls: Calls | None = None, **options: Any) -> dict[str, Any]:

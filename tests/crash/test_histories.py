@@ -91,9 +91,9 @@ class History:
         source.rename(spare)
         other.rename(source)
         spare.rename(other)
-        # The address is the same and the tokens are not: an honest store says so by its epoch.
+        # The address is the same and the numbers are not: an honest store says so.
         with self.scene.source() as chest:
-            chest.new_epoch()
+            chest.new_age()
 
     def _believe(self, result: dict) -> None:
         if result["verified"] == "deep":

@@ -362,3 +362,50 @@ def test_nothing_of_a_source_is_in_use_after_an_interruption(act: Any) -> None:
         act(source, target, progress=interrupt)
     assert began
     assert not source.scanning, caught
+
+
+@pytest.mark.parametrize("versions", [False, True], ids=["digests", "marks"])
+def test_target_changed_by_somebody_else_during_a_run(versions: bool, tmp_path: Path) -> None:
+    """One value changed while the run is at work: a target with marks says so, at once or next time."""
+    scene = update(tmp_path / "s", versions)
+
+    def meddle(*progress: object) -> None:
+        if progress[0] == "sync" and not meddled:
+            meddled.append(True)
+            with scene.target() as target:
+                target.put(record(1, 9))
+
+    meddled: list[bool] = []
+    scene.sync(progress=meddle)
+    assert meddled
+    assert scene.wrong() == ["stale r001"]
+    scene.sync(level="digests" if versions else "deep")
+    assert scene.wrong() == []
+
+
+def test_restored_target_is_noticed_by_its_marks(tmp_path: Path) -> None:
+    """Somebody puts the target back to an older state, with the same ids."""
+    scene = first_copy(tmp_path / "s", versions=True)
+    scene.sync()
+    old = (scene.folder / "target.db").read_bytes()
+    scene.put(record(5, 1))
+    scene.sync()
+    (scene.folder / "target.db").write_bytes(old)
+    with scene.target() as target:
+        target.new_age()
+    scene.sync()
+    assert scene.wrong() == []
+
+
+def test_two_state_folders_write_one_target(tmp_path: Path) -> None:
+    """Two machines sync by turns, and a value comes back: the first one's ledger is out of date."""
+    scene = first_copy(tmp_path / "s", versions=True)
+    scene.sync()
+    (scene.folder / "state").rename(scene.folder / "first")
+    scene.put(record(5, 1))
+    scene.sync()
+    (scene.folder / "state").rename(scene.folder / "second")
+    (scene.folder / "first").rename(scene.folder / "state")
+    scene.put(record(5))
+    scene.sync()
+    assert scene.wrong() == []

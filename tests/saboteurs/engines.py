@@ -20,8 +20,10 @@ from tests.crash import test_traps as traps
 from tests.saboteurs.stores import Loose, Swap
 from wherry.errors import ReadBackDiffers, Unreachable, WherryError
 from wherry.moving import ledger, sync, verify
+from wherry.moving.census import Census
 from wherry.moving.conveyor import Conveyor
 from wherry.moving.pairing import Paired
+from wherry.moving.standing import Rest, Standing, Stock
 from wherry.stores.base import Readable
 from wherry.testing.faults import Fault, Moment
 
@@ -30,7 +32,8 @@ DROPPED = "tests/crash/test_traps.py::test_target_dropped_behind_our_back_is_fil
 VERIFY = "tests/crash/test_faults_at_every_call.py::test_verify_never_calls_an_unread_part_equal"
 FAULTS = "tests/crash/test_faults_at_every_call.py::test_failed_call_is_named_and_resumable"
 READ_BACK = "tests/saboteurs/test_saboteurs.py::test_swapped_vectors_do_not_pass"
-TOKENS = "tests/crash/test_traps.py::test_tokens_of_two_sources_by_turns"
+MARKS = "tests/crash/test_traps.py::test_tokens_of_two_sources_by_turns"
+ALONE = "tests/crash/test_traps.py::test_target_changed_by_somebody_else_during_a_run"
 MISSED = "tests/crash/test_traps.py::test_scan_that_misses_records_deletes_nothing_the_source_still_has"
 PAIRED = "tests/saboteurs/test_saboteurs.py::test_order_of_the_target_does_not_matter"
 
@@ -66,7 +69,11 @@ def durable_only_when_finished() -> Iterator[None]:
 @contextmanager
 def believes_the_ledger_about_what_is_there() -> Iterator[None]:
     """Does not list what the target holds."""
-    with patch.object(sync._Run, "_take_stock", lambda self: self.ledger.settle(True)):
+
+    def believing(target: Readable, known: ledger.Ledger, standing: object) -> Stock:
+        return Stock(Census(known.count(), 0))
+
+    with patch.object(sync, "stock_of", believing):
         yield
 
 
@@ -108,9 +115,21 @@ def reads_nothing_back() -> Iterator[None]:
 
 
 @contextmanager
-def takes_tokens_of_any_source() -> Iterator[None]:
-    """Compares change tokens without asking whose they are."""
-    with patch.object(sync._Run, "_tokens_hold", lambda self: self.ledger.count() > self.ledger.unknown()):
+def takes_marks_of_any_source() -> Iterator[None]:
+    """Asks what was touched since a mark, and not whose mark it is."""
+    real = sync.rest_of
+
+    def careless(source: Readable, known: ledger.Ledger, standing: Standing | None, stock: Stock) -> Rest | None:
+        return real(source, known, standing and replace(standing, source=source.identity), stock)
+
+    with patch.object(sync, "rest_of", careless):
+        yield
+
+
+@contextmanager
+def believes_itself_alone_at_the_target() -> Iterator[None]:
+    """Does not ask whether somebody else wrote to the target during the run."""
+    with patch.object(sync, "written_by_others", lambda *arguments: []):
         yield
 
 
@@ -139,6 +158,11 @@ def killed_in_a_write(folder: Path) -> None:
     matrix.test_killed_in_the_middle_of_a_write_ends_equal(scenes.update, folder)
 
 
+def changed_during_a_run(folder: Path) -> None:
+    """A target that somebody else changes while a run is at work."""
+    traps.test_target_changed_by_somebody_else_during_a_run(True, folder)
+
+
 def dropped_target(folder: Path) -> None:
     """A target that vanished."""
     traps.test_target_dropped_behind_our_back_is_filled_again(folder)
@@ -161,7 +185,7 @@ def swap_in_the_target(folder: Path) -> None:
         wherry.sync(source, Swap("t"))
 
 
-def two_sources_with_tokens(folder: Path) -> None:
+def two_sources_with_marks(folder: Path) -> None:
     """Two copies of a database onto one target, by turns."""
     traps.test_tokens_of_two_sources_by_turns(folder)
 

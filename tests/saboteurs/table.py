@@ -124,7 +124,8 @@ MUTINIES = (
     Mutiny(engines.calls_an_unread_part_equal, engines.verify_with_faults, engines.VERIFY),
     Mutiny(engines.swallows_what_a_write_raises, engines.fault_at_each_call, engines.FAULTS),
     Mutiny(engines.reads_nothing_back, engines.swap_in_the_target, engines.READ_BACK, "every notebook loop"),
-    Mutiny(engines.takes_tokens_of_any_source, engines.two_sources_with_tokens, engines.TOKENS),
+    Mutiny(engines.takes_marks_of_any_source, engines.two_sources_with_marks, engines.MARKS),
+    Mutiny(engines.believes_itself_alone_at_the_target, engines.changed_during_a_run, engines.ALONE),
     Mutiny(engines.deletes_what_a_scan_missed, engines.scan_that_misses, engines.MISSED),
     Mutiny(engines.pairs_by_place, engines.verify_in_another_order, engines.PAIRED),
 )

@@ -122,6 +122,16 @@ class Ledger:
         """Return the ids whose content is unknown."""
         return [row[0] for row in self.db.execute("SELECT id FROM entry WHERE digest IS NULL ORDER BY pos")]
 
+    def written_by(self, run: str, ids: Sequence[str]) -> set[str]:
+        """Return which of some records were last written by a run."""
+        found: set[str] = set()
+        for start in range(0, len(ids), _LOOKUP):
+            part = ids[start : start + _LOOKUP]
+            marks = ",".join("?" * len(part))
+            query = f"SELECT id FROM entry JOIN batch ON batch = no WHERE run = ? AND id IN ({marks})"
+            found.update(row[0] for row in self.db.execute(query, [run, *part]))
+        return found
+
     def restamp(self, ids: Sequence[str], tokens: Sequence[bytes | None]) -> None:
         """Record new tokens for records whose content did not change."""
         with Transaction(self):

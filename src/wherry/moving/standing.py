@@ -134,6 +134,18 @@ def rest_of(source: Readable, ledger: Ledger, standing: Standing | None, stock: 
     return Rest(wanted, since.count, listing=since.count != standing.ids.count + added)
 
 
+def written_by_others(target: Readable, ledger: Ledger, run: str, mark: str | None) -> list[str]:
+    """Return the ids that were written at the target since a mark, and not by this run.
+
+    Empty also where the engine cannot tell, as after a run that wrote most of a collection.
+    """
+    since = _since(target, mark)
+    if since is None:
+        return []
+    listed = since.ids.to_pylist()
+    return sorted(set(listed) - ledger.written_by(run, listed))
+
+
 def _known_then(ledger: Ledger, ids: list[str], stock: Stock) -> int:
     """Count the ids that both sides held when the last run ended."""
     in_ledger = set(_held(ids, Walk(ledger).match(ids).positions)) - set(stock.strangers)

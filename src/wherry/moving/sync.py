@@ -29,7 +29,7 @@ from wherry.moving.progress import Progress, silent
 from wherry.moving.results import LISTED, Level, Loss, SyncResult
 from wherry.moving.retry import retrying
 from wherry.moving.sorting import Sorter
-from wherry.moving.standing import Rest, Standing, mark_of, rest_of, stock_of
+from wherry.moving.standing import Rest, Standing, mark_of, rest_of, stock_of, written_by_others
 from wherry.moving.streams import ahead
 from wherry.record import Page, Reject
 from wherry.state import locked
@@ -174,7 +174,7 @@ class _Run:
         if self.wishes.level is Level.DEEP:
             self.ledger.doubt_all()
         # Before the source is read: what is committed while it is being read counts as touched later.
-        mark = mark_of(self.source)
+        mark, target_mark = mark_of(self.source), mark_of(self.target)
         stock = stock_of(self.target, self.ledger, standing)
         self.ids, held = stock.ids, self.ledger.count()
         rest = rest_of(self.source, self.ledger, standing, stock)
@@ -195,8 +195,12 @@ class _Run:
             self.progress("finish", 0, None)
             self.target.finish(self.outline.space, self.outline.from_.index)
         self._check(rest)
+        if standing is None or self.tally.moved:
+            # In this order: what somebody writes between the two is seen now and once more next time.
+            before, target_mark = target_mark, mark_of(self.target)
+            self._doubt_others(before)
         if self.balanced and not self.tally.quarantined:
-            Standing(self.ids, self.source.identity, mark, mark_of(self.target)).remember(self.journal)
+            Standing(self.ids, self.source.identity, mark, target_mark).remember(self.journal)
 
     def _conveyor(self) -> Conveyor:
         return Conveyor(
@@ -316,6 +320,14 @@ class _Run:
             self.verified = self.wishes.level
         else:
             self.verified = Level.DEEP if looked_at_all else Level.DIGESTS
+
+    def _doubt_others(self, before: str | None) -> None:
+        """Doubt what somebody else wrote at the target while this run was at work."""
+        others = written_by_others(self.target, self.ledger, self.run, before)
+        if others:
+            self.ledger.doubt(others)
+            self.balanced = False
+            self.notes.append(f"{len(others):,} records of the target were written by somebody else meanwhile")
 
     def _losses(self) -> tuple[Loss, ...]:
         """Return what was announced, and what the records of this run brought with them."""
