@@ -56,14 +56,16 @@ def in_child(act: Callable[[], Any], limit_s: float = _LIMIT_S) -> Ending:
 def killed_after(act: Callable[[], Any], seconds: float, limit_s: float = _LIMIT_S) -> Ending:
     """Call `act` in a forked process and kill it after some seconds, unless it was done before."""
     child, pipe = _start(act)
+    # What the child says right before the time is up counts: it may end before the signal reaches it.
+    heard: list[bytes] = []
     try:
-        reply = _read(pipe, time.monotonic() + seconds)
+        _read(pipe, time.monotonic() + seconds, heard)
     except TimeoutError:
         os.kill(child, signal.SIGKILL)
-        reply = _read(pipe, time.monotonic() + limit_s)
+        _read(pipe, time.monotonic() + limit_s, heard)
     finally:
         os.close(pipe)
-    return _ending(child, reply)
+    return _ending(child, b"".join(heard))
 
 
 def _start(act: Callable[[], Any]) -> tuple[int, int]:
@@ -96,9 +98,9 @@ def _write(pipe: int, reply: bytes) -> None:
         reply = reply[os.write(pipe, reply) :]
 
 
-def _read(pipe: int, deadline: float) -> bytes:
-    """Read until the other end is closed."""
-    parts: list[bytes] = []
+def _read(pipe: int, deadline: float, parts: list[bytes] | None = None) -> bytes:
+    """Read until the other end is closed; `parts` keeps what came, also when time runs out."""
+    parts = [] if parts is None else parts
     while True:
         ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
