@@ -1,4 +1,8 @@
-"""Qdrant's engine in this process: one directory per collection, `qdrant:./folder#name`."""
+"""Qdrant's engine in this process: one directory per collection, `qdrant:./folder#name`.
+
+The engine has no way to open a directory for reading only: it takes the lock, replays its log and
+rewrites files of its own bookkeeping even for a source. The records stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +107,7 @@ class EdgeLink:
         return total
 
     def notes(self) -> tuple[str, ...]:
-        """Return what one handle per directory means for others."""
+        """Nothing that a person has to know."""
         return ()
 
     def scroll(self, start: PointId | None, rows: int, keys: Sequence[str] | None, vector: str | None) -> Points:
