@@ -33,7 +33,7 @@ def pages(ids: list[str], size: int) -> list[pa.Array]:
 def filled(journal: Journal, ids: list[str]) -> Ledger:
     """Return a ledger that knows the content of some ids."""
     ledger = Ledger(journal)
-    ledger.adopt(ids, [b"known"] * len(ids), [None] * len(ids))
+    ledger.adopt(ids, [b"known"] * len(ids))
     return ledger
 
 

@@ -82,7 +82,7 @@ def test_what_is_no_unicode_is_kept_escaped() -> None:
 
 def test_a_copy_can_be_written_to_without_a_trace(tmp_path: Path) -> None:
     with Journal("a") as journal:
-        Ledger(journal).adopt(["x"], [b"1"], [None])
+        Ledger(journal).adopt(["x"], [b"1"])
         with journal.copy(tmp_path / "copy.sqlite3") as copy:
             assert Ledger(copy).count() == 1
             assert copy.recall("identity") == "a"

@@ -30,7 +30,7 @@ def digest(word: str) -> bytes:
 
 def fill(ledger: Ledger, *ids: str) -> None:
     """Adopt ids with a digest each."""
-    ledger.adopt(ids, [digest(i) for i in ids], [None] * len(ids))
+    ledger.adopt(ids, [digest(i) for i in ids])
 
 
 def known(ledger: Ledger) -> dict[str, bytes | None]:
@@ -52,7 +52,7 @@ class LedgerLikeADict(RuleBasedStateMachine):
     def write(self, ids: list[str], version: int, state: int) -> None:
         """Write a batch and get as far as `state`."""
         digests = [digest(f"{i}/{version}") for i in ids]
-        number = self.ledger.intend("run", ids, digests, [None] * len(ids))
+        number = self.ledger.intend("run", ids, digests)
         if state:
             self.ledger.advance(number, state)
         self.open = [(n, s, [i for i in held if i not in ids]) for n, s, held in self.open]
@@ -63,7 +63,7 @@ class LedgerLikeADict(RuleBasedStateMachine):
     def adopt(self, ids: list[str], sure: bool) -> None:
         """Adopt what was found at the target."""
         digests = [digest(i) if sure else None for i in ids]
-        self.ledger.adopt(ids, digests, [None] * len(ids))
+        self.ledger.adopt(ids, digests)
         self.open = [(n, s, [i for i in held if i not in ids]) for n, s, held in self.open]
         self.model.update(zip(ids, digests, strict=True))
 
@@ -178,7 +178,7 @@ def test_entries_written_during_a_walk_can_be_met(ledger: Ledger) -> None:
     walk = Walk(ledger)
     for start in range(0, 5000, 1000):
         ids = [str(i) for i in range(start, start + 1000)]
-        ledger.intend("run", ids, [b""] * 1000, [None] * 1000)
+        ledger.intend("run", ids, [b""] * 1000)
         last = ledger.last_position()
         assert not walk.meet(np.arange(last - 999, last + 1)).any()
     assert list(walk.unmet()) == []
@@ -189,18 +189,11 @@ def test_entries_written_during_a_walk_can_be_met(ledger: Ledger) -> None:
 def test_a_batch_is_put_down_whole_or_not_at_all(ledger: Ledger) -> None:
     fill(ledger, "a")
     with pytest.raises(ValueError, match="zip"):
-        ledger.intend("run", ["b", "c"], [b"1", b"2"], [None])
+        ledger.intend("run", ["b", "c"], [b"1"])
     assert known(ledger) == {"a": digest("a")}
     assert not ledger.unchecked()
     fill(ledger, "b")
     assert ledger.count() == 2
-
-
-def test_tokens_are_restamped(ledger: Ledger) -> None:
-    ledger.adopt(["a", "b"], [b"1", b"2"], [b"v1", b"v1"])
-    ledger.restamp(["a"], [b"v2"])
-    assert Walk(ledger).match(["a", "b"]).tokens == [b"v2", b"v1"]
-    assert Walk(ledger).match(["a", "b"]).digests == [b"1", b"2"]
 
 
 def test_doubting_everything_leaves_the_ids(ledger: Ledger) -> None:

@@ -81,7 +81,7 @@ def test_screening_a_slice_is_a_slice_of_screening(batch: pa.RecordBatch, data: 
     good = [i for i in range(part.num_rows) if not screen(part.slice(i, 1), target, COSINE).rejects]
     assert found.rows.tolist() == good
     assert found.records.to_pylist() == part.take(pa.array(good, pa.int64())).to_pylist()
-    assert found.metadata.to_pylist() == canonical_metadata(found.records.column("metadata")).texts.to_pylist()
+    assert canonical_metadata(found.records.column("metadata")).faults == {}
     assert len(found.rejects) + len(good) == part.num_rows
 
 
@@ -151,7 +151,7 @@ def test_bad_metadata_is_set_aside_with_its_fault() -> None:
     found = screen(batch, CAPABILITIES, L2)
     assert [(r.id, r.reason) for r in found.rejects] == [(i, "BadMetadata") for i in ("1", "2", "4", "5", "6")]
     assert all(r.detail for r in found.rejects)
-    assert found.metadata.to_pylist() == ['{"a":1}', None]
+    assert found.records.column("metadata").to_pylist() == ['{"a":1}', None]
     assert found.rows.tolist() == [0, 3]
 
 
@@ -173,9 +173,17 @@ def test_a_reason_never_shows_the_body() -> None:
 
 def test_an_empty_batch_passes() -> None:
     found = screened(nul_in_text=False, max_id_bytes=1, precision_bits=16, zero_vectors=False, space=COSINE)
-    assert (found.records.num_rows, len(found.metadata), found.rejects) == (0, 0, [])
+    assert (found.records.num_rows, found.rejects) == (0, [])
 
 
 def test_a_clean_batch_is_not_copied() -> None:
     batch = from_records([Record("a", (1, 2, 3))])
     assert np.shares_memory(vectors_of(screen(batch, CAPABILITIES, L2).records), vectors_of(batch))
+
+
+def test_a_source_that_vouches_for_its_metadata_is_still_asked_for_what_no_engine_looks_for() -> None:
+    texts = ['{"a":1}', '{"a":1' + "0" * 400 + ".5}", '{"a":' * 600 + "1" + "}" * 600, None, '{"a":"' + "x" * 400 + '"}']
+    ids = [str(i) for i in range(len(texts))]
+    batch = make_batch(ids, np.ones((len(texts), 3), dtype=np.float32), [None] * len(texts), texts)
+    found = screen(batch, CAPABILITIES, L2, checked=True)
+    assert [(r.id, r.reason) for r in found.rejects] == [("1", "BadMetadata"), ("2", "BadMetadata")]

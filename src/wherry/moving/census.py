@@ -64,7 +64,7 @@ def take_stock(ledger: Ledger, ids: Iterable[pa.Array]) -> tuple[list[str] | Non
         positions = walk.match(listed).positions
         unknown = [listed[i] for i in np.flatnonzero(positions < 0).tolist()]
         if unknown:
-            ledger.adopt(unknown, [None] * len(unknown), [None] * len(unknown))
+            ledger.adopt(unknown, [None] * len(unknown))
             walk.meet(walk.match(unknown).positions)
             strangers.add(unknown)
         walk.meet(positions[positions >= 0])

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from wherry.errors import ReadBackDiffers
@@ -29,16 +30,19 @@ from wherry.stores.base import Writable
 
 @dataclass(frozen=True)
 class Load:
-    """Records on their way, with the digests and tokens they are known by at the source."""
+    """Records on their way, with the digests they are known by at the source."""
 
     records: pa.RecordBatch
     digests: list[bytes]
-    tokens: list[bytes]
+
+    def take(self, rows: np.ndarray) -> Load:
+        """Return some rows of the load, by number."""
+        return Load(self.records.take(pa.array(rows, type=pa.int64())), [self.digests[i] for i in rows.tolist()])
 
     def slice(self, start: int, rows: int) -> Load:
         """Return some rows of the load."""
         end = start + rows
-        return Load(self.records.slice(start, rows), self.digests[start:end], self.tokens[start:end])
+        return Load(self.records.slice(start, rows), self.digests[start:end])
 
 
 class Conveyor:
@@ -75,7 +79,7 @@ class Conveyor:
     def send(self, load: Load, absent: bool) -> None:
         """Take a load of at most one batch; absent=True when the target holds none of its ids."""
         ids = load.records.column("id").to_pylist()
-        number = self.ledger.intend(self.run, ids, load.digests, load.tokens)
+        number = self.ledger.intend(self.run, ids, load.digests)
         self._settle_write()
         records = self.projection.apply(load.records)
         future = self._writer.submit(self.target.upsert, records, absent)

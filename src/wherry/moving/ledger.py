@@ -26,29 +26,27 @@ _LOOKUP = 8000
 class Match:
     """Entries for a sequence of ids, aligned with it.
 
-    positions: int64, -1 where the ledger has no such id. digests, tokens: None where unknown; an
-    entry without a digest has no token either.
+    positions: int64, -1 where the ledger has no such id. digests: None where the content is unknown.
     """
 
     positions: np.ndarray
     digests: list[bytes | None]
-    tokens: list[bytes | None]
 
     @classmethod
     def none(cls, rows: int) -> Match:
         """Return the match of ids that are all unknown."""
-        return cls(np.full(rows, -1, dtype=np.int64), [None] * rows, [None] * rows)
+        return cls(np.full(rows, -1, dtype=np.int64), [None] * rows)
 
-    def proved(self, tokens: list[bytes]) -> np.ndarray:
-        """Tell which entries carry exactly these tokens (bool, aligned)."""
-        if self.tokens == tokens:
-            return np.ones(len(tokens), dtype=bool)
-        return np.array([a == b for a, b in zip(self.tokens, tokens, strict=True)], dtype=bool)
+    def proved(self, digests: list[bytes]) -> np.ndarray:
+        """Tell which entries carry exactly these digests (bool, aligned)."""
+        if self.digests == digests:
+            return np.ones(len(digests), dtype=bool)
+        return np.array([a == b for a, b in zip(self.digests, digests, strict=True)], dtype=bool)
 
     def at(self, rows: np.ndarray) -> Match:
         """Return the entries at some rows."""
         picked = rows.tolist()
-        return Match(self.positions[rows], [self.digests[i] for i in picked], [self.tokens[i] for i in picked])
+        return Match(self.positions[rows], [self.digests[i] for i in picked])
 
 
 class Ledger:
@@ -64,8 +62,7 @@ class Ledger:
         """
         limit = READ_BACK if read_back else WRITTEN
         changed = self.db.execute(
-            "UPDATE entry SET digest = NULL, token = NULL, batch = NULL"
-            " WHERE batch IN (SELECT no FROM batch WHERE state < ?)",
+            "UPDATE entry SET digest = NULL, batch = NULL WHERE batch IN (SELECT no FROM batch WHERE state < ?)",
             (limit,),
         ).rowcount
         self.db.execute("DELETE FROM batch WHERE state < ?", (limit,))
@@ -87,11 +84,11 @@ class Ledger:
         """Return the highest position in use, 0 when there is none."""
         return int(self.db.execute("SELECT coalesce(max(pos), 0) FROM entry").fetchone()[0])
 
-    def intend(self, run: str, ids: Sequence[str], digests: Sequence[bytes], tokens: Sequence[bytes | None]) -> int:
+    def intend(self, run: str, ids: Sequence[str], digests: Sequence[bytes]) -> int:
         """Put down a batch that is about to be written and return its number."""
         with Transaction(self):
             number = self.db.execute("INSERT INTO batch (run, state) VALUES (?, ?)", (run, WRITING)).lastrowid
-            self._put(ids, digests, tokens, number)
+            self._put(ids, digests, number)
         assert number is not None
         return number
 
@@ -99,10 +96,10 @@ class Ledger:
         """Note that a batch has been WRITTEN or READ_BACK."""
         self.db.execute("UPDATE batch SET state = ? WHERE no = ?", (state, number))
 
-    def adopt(self, ids: Sequence[str], digests: Sequence[bytes | None], tokens: Sequence[bytes | None]) -> None:
+    def adopt(self, ids: Sequence[str], digests: Sequence[bytes | None]) -> None:
         """Record what was read at the target, or None for "present, content unknown"."""
         with Transaction(self):
-            self._put(ids, digests, tokens, None)
+            self._put(ids, digests, None)
 
     def forget(self, ids: Sequence[str]) -> None:
         """Remove entries: before a deletion, or when the target has lost them."""
@@ -112,11 +109,11 @@ class Ledger:
     def doubt(self, ids: Sequence[str]) -> None:
         """Mark entries as unknown, because the target was seen to differ."""
         with Transaction(self):
-            self.db.executemany("UPDATE entry SET digest = NULL, token = NULL WHERE id = ?", ((i,) for i in ids))
+            self.db.executemany("UPDATE entry SET digest = NULL WHERE id = ?", ((i,) for i in ids))
 
     def doubt_all(self) -> None:
         """Mark every entry as unknown: everything is to be read again."""
-        self.db.execute("UPDATE entry SET digest = NULL, token = NULL")
+        self.db.execute("UPDATE entry SET digest = NULL")
 
     def unknown_ids(self) -> list[str]:
         """Return the ids whose content is unknown."""
@@ -132,11 +129,6 @@ class Ledger:
             found.update(row[0] for row in self.db.execute(query, [run, *part]))
         return found
 
-    def restamp(self, ids: Sequence[str], tokens: Sequence[bytes | None]) -> None:
-        """Record new tokens for records whose content did not change."""
-        with Transaction(self):
-            self.db.executemany("UPDATE entry SET token = ? WHERE id = ?", zip(tokens, ids, strict=True))
-
     def ids_at(self, positions: np.ndarray) -> list[str]:
         """Return the ids at some positions."""
         found: list[str] = []
@@ -151,13 +143,12 @@ class Ledger:
         self,
         ids: Sequence[str],
         digests: Sequence[bytes | None],
-        tokens: Sequence[bytes | None],
         number: int | None,
     ) -> None:
         self.db.executemany(
-            "INSERT INTO entry (id, digest, token, batch) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id)"
-            " DO UPDATE SET digest = ?2, token = ?3, batch = ?4",
-            zip(ids, digests, tokens, [number] * len(ids), strict=True),
+            "INSERT INTO entry (id, digest, batch) VALUES (?1, ?2, ?3) ON CONFLICT (id)"
+            " DO UPDATE SET digest = ?2, batch = ?3",
+            zip(ids, digests, [number] * len(ids), strict=True),
         )
 
 
@@ -172,7 +163,7 @@ class Walk:
     def match(self, ids: list[str]) -> Match:
         """Return the entries of `ids`, reading ahead when the order is that of the ledger."""
         rows = self.ledger.db.execute(
-            "SELECT pos, id, digest, token FROM entry WHERE pos > ? ORDER BY pos LIMIT ?",
+            "SELECT pos, id, digest FROM entry WHERE pos > ? ORDER BY pos LIMIT ?",
             (self.cursor, len(ids)),
         ).fetchall()
         if [row[1] for row in rows] != ids:
@@ -182,7 +173,7 @@ class Walk:
         positions = np.array([row[0] for row in rows], dtype=np.int64)
         if len(rows) and (highest := int(positions.max())) > 0:
             self.cursor = highest
-        return Match(positions, [row[2] for row in rows], [row[3] for row in rows])
+        return Match(positions, [row[2] for row in rows])
 
     def meet(self, positions: np.ndarray) -> np.ndarray:
         """Mark positions as met and return which of them had been met before (bool, aligned)."""
@@ -209,14 +200,14 @@ class Walk:
             if found:
                 yield found
 
-    def _look_up(self, ids: list[str]) -> list[tuple[int, str, bytes | None, bytes | None]]:
-        found: dict[str, tuple[int, str, bytes | None, bytes | None]] = {}
+    def _look_up(self, ids: list[str]) -> list[tuple[int, str, bytes | None]]:
+        found: dict[str, tuple[int, str, bytes | None]] = {}
         for start in range(0, len(ids), _LOOKUP):
             part = ids[start : start + _LOOKUP]
             marks = ",".join("?" * len(part))
-            for row in self.ledger.db.execute(f"SELECT pos, id, digest, token FROM entry WHERE id IN ({marks})", part):
+            for row in self.ledger.db.execute(f"SELECT pos, id, digest FROM entry WHERE id IN ({marks})", part):
                 found[row[1]] = row
-        return [found.get(i, (-1, i, None, None)) for i in ids]
+        return [found.get(i, (-1, i, None)) for i in ids]
 
 
 class Transaction:

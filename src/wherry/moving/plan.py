@@ -183,7 +183,7 @@ def _sorted_plan(outline: Outline, ledger: Ledger, progress: Progress) -> Plan:
     projection = Projection.between(source.capabilities, target.capabilities)
     tolerance = tolerance_between(source.capabilities, target.capabilities, outline.space.metric)
     sorter = Sorter(
-        ledger, target.capabilities, outline.space, projection, tolerance, target.fetch, source.capabilities.unique_ids
+        ledger, target.capabilities, outline.space, projection, tolerance, target.fetch, source.capabilities
     )
     # Counts as sync will: over the whole source, and apart from what the sorter only compares.
     everything = replace(projection, changed={}, counts={})

@@ -20,36 +20,50 @@ from wherry.stores.base import Capabilities, IdKind
 
 # Digits from which on a number may be too large for 64 bits.
 _LONG_ID = 19
+# The longest metadata text that can hold neither a number beyond a double nor endless nesting.
+_SHORT = 300
 # What a check returns: one bool per row (True = bad), the reason, the words for a person.
 Finding = tuple[np.ndarray, str, str]
 
 
 @dataclass(frozen=True)
 class Screened:
-    """The records that may cross, their metadata in canonical form, their row numbers, and the rest."""
+    """The records that may cross, their row numbers, and the rest."""
 
     records: pa.RecordBatch
-    metadata: pa.Array
     rows: np.ndarray
     rejects: list[Reject]
 
 
-def screen(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Screened:
-    """Split a batch into the records that `target` can hold in `space` and rejects."""
-    metadata = canonical_metadata(batch.column("metadata"))
+def screen(batch: pa.RecordBatch, target: Capabilities, space: Space, checked: bool = False) -> Screened:
+    """Split a batch into the records that `target` can hold in `space` and rejects.
+
+    checked: the source vouches for its metadata (`checked_metadata`), so only long texts are parsed.
+    """
     rejects: dict[int, Reject] = {}
     ids = batch.column("id")
-    for row, fault in metadata.faults.items():
+    for row, fault in _metadata_faults(batch.column("metadata"), checked):
         rejects[row] = Reject(ids[row].as_py(), "BadMetadata", fault)
     for bad, reason, words in _findings(batch, target, space):
         for row in np.flatnonzero(bad).tolist():
             rejects.setdefault(row, Reject(ids[row].as_py(), reason, words))
     everything = np.arange(batch.num_rows)
     if not rejects:
-        return Screened(batch, metadata.texts, everything, [])
+        return Screened(batch, everything, [])
     rows = np.setdiff1d(everything, np.fromiter(rejects, dtype=np.int64))
     keep = pa.array(rows)
-    return Screened(batch.take(keep), metadata.texts.take(keep), rows, [rejects[r] for r in sorted(rejects)])
+    return Screened(batch.take(keep), rows, [rejects[r] for r in sorted(rejects)])
+
+
+def _metadata_faults(metadata: pa.Array, checked: bool) -> Iterator[tuple[int, str]]:
+    if not checked:
+        yield from canonical_metadata(metadata).faults.items()
+        return
+    # No engine looks for a number beyond a double or for endless nesting, and neither is short.
+    long = np.flatnonzero(_rows(pc.fill_null(pc.greater(pc.binary_length(metadata), _SHORT), False)))
+    if len(long):
+        faults = canonical_metadata(metadata.take(pa.array(long))).faults
+        yield from ((int(long[row]), fault) for row, fault in faults.items())
 
 
 def _findings(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Iterator[Finding]:

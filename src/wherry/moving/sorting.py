@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from wherry.canonical import digests
+from wherry.canonical import digests_as_read
 from wherry.moving.conveyor import Load
 from wherry.moving.differences import Tolerance, align, differences
 from wherry.moving.journal import printable
@@ -46,59 +46,53 @@ class Sorter:
         projection: Projection,
         tolerance: Tolerance,
         read_target: Callable[[pa.Array], Page],
-        unique_ids: bool,
+        source: Capabilities,
     ) -> None:
         self.ledger, self.target, self.space = ledger, target, space
         self.projection, self.tolerance, self.read_target = projection, tolerance, read_target
         self.walk = Walk(ledger)
         self.held = ledger.count()
         # Nothing to find, nothing to find twice: a first copy need not ask the ledger.
-        self.first_copy = unique_ids and self.held == 0
+        self.first_copy = source.unique_ids and self.held == 0
+        self.checked = source.checked_metadata
         # New ids are not in the ledger until their batch is sent; until then they wait here.
         self.waiting: set[str] = set()
 
     def sort(self, page: Page) -> Sorted:
         """Sort one page.
 
-        A token that is the one recorded proves a record unchanged; only what is left is screened,
-        digested and, where need be, compared with what the target holds.
+        A digest that is the one recorded proves a record unchanged. Another digest proves nothing yet:
+        the same record reads differently from another engine. Then what the target holds decides.
         """
         ids = page.records.column("id").to_pylist()
-        tokens = _tokens(page.records)
+        found = digests_as_read(page.records)
         match = Match.none(len(ids)) if self.first_copy else self.walk.match(ids)
         repeated = self._repeated(ids, match.positions)
-        proved = match.proved(tokens) & ~repeated
+        proved = match.proved(found) & ~repeated
         rejects = [*page.rejects, *_duplicates(ids, repeated)]
         self._keep(page.rejects)
         rest = np.flatnonzero(~proved & ~repeated)
-        if len(rest) == len(ids):
-            found = self._examine(page.records, tokens, match)
-        else:
-            left = page.records.take(pa.array(rest))
-            found = self._examine(left, [tokens[i] for i in rest.tolist()], match.at(rest))
-        found.rejects[:0] = rejects
-        found.unchanged += int(proved.sum())
-        return found
+        load = Load(page.records, found)
+        if len(rest) < len(ids):
+            load, match = load.take(rest), match.at(rest)
+        done = self._examine(load, match.positions < 0)
+        done.rejects[:0] = rejects
+        done.unchanged += int(proved.sum())
+        return done
 
-    def _examine(self, records: pa.RecordBatch, tokens: list[bytes], match: Match) -> Sorted:
-        """Sort records that no token proves unchanged."""
-        screened = screen(records, self.target, self.space)
+    def _examine(self, load: Load, absent: np.ndarray) -> Sorted:
+        """Sort records that no digest proves unchanged."""
+        screened = screen(load.records, self.target, self.space, self.checked)
         if screened.rejects:
-            match, tokens = match.at(screened.rows), [tokens[i] for i in screened.rows.tolist()]
-        load = Load(screened.records, digests(screened.records, screened.metadata), tokens)
-        absent = match.positions < 0
+            load, absent = load.take(screened.rows), absent[screened.rows]
         if not self.first_copy:
             self.waiting.update(load.records.column("id").filter(pa.array(absent)).to_pylist())
-        known = np.array([digest is not None for digest in match.digests], dtype=bool)
-        same = known & np.array([a == b for a, b in zip(match.digests, load.digests, strict=True)], dtype=bool)
-        self._restamp(load, same)
-        unknown = ~absent & ~known
-        adopted = self._look(load, unknown)
+        adopted = self._look(load, ~absent)
         return Sorted(
             new=_pick(load, absent),
-            changed=_pick(load, ~absent & ~same & ~adopted),
+            changed=_pick(load, ~absent & ~adopted),
             adopted=_pick(load, adopted),
-            unchanged=int(same.sum() + adopted.sum()),
+            unchanged=int(adopted.sum()),
             rejects=screened.rejects,
         )
 
@@ -146,14 +140,8 @@ class Sorter:
                 here.add(record_id)
         return repeated
 
-    def _restamp(self, load: Load, same: np.ndarray) -> None:
-        """Keep the newest token of a record that was touched and is still the same."""
-        if same.any():
-            touched = _pick(load, same)
-            self.ledger.restamp(touched.records.column("id").to_pylist(), touched.tokens)
-
     def _look(self, load: Load, unknown: np.ndarray) -> np.ndarray:
-        """Read at the target what the ledger does not know; return which rows hold the same there."""
+        """Read records at the target; return which rows hold the same there."""
         equal = np.zeros(len(unknown), dtype=bool)
         if not unknown.any():
             return equal
@@ -168,22 +156,10 @@ class Sorter:
         return equal
 
 
-def _tokens(records: pa.RecordBatch) -> list[bytes]:
-    """Return a digest of each record's bytes as read: the same bytes need no second look."""
-    return digests(records, records.column("metadata"))
-
-
 def _duplicates(ids: list[str], repeated: np.ndarray) -> list[Reject]:
     words = "the source holds this id more than once; the first one counts"
     return [Reject(ids[i], "DuplicateId", words) for i in np.flatnonzero(repeated).tolist()]
 
 
 def _pick(load: Load, mask: np.ndarray) -> Load:
-    if mask.all():
-        return load
-    rows = np.flatnonzero(mask).tolist()
-    return Load(
-        load.records.take(pa.array(rows, type=pa.int64())),
-        [load.digests[i] for i in rows],
-        [load.tokens[i] for i in rows],
-    )
+    return load if mask.all() else load.take(np.flatnonzero(mask))

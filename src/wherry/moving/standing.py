@@ -113,7 +113,7 @@ def _doubted(ledger: Ledger, since: Touched) -> list[str]:
     listed = since.ids.to_pylist()
     positions = Walk(ledger).match(listed).positions
     strangers = [listed[i] for i in np.flatnonzero(positions < 0).tolist()]
-    ledger.adopt(strangers, [None] * len(strangers), [None] * len(strangers))
+    ledger.adopt(strangers, [None] * len(strangers))
     ledger.doubt([listed[i] for i in np.flatnonzero(positions >= 0).tolist()])
     return strangers
 

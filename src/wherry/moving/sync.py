@@ -186,7 +186,7 @@ class _Run:
                 self.projection,
                 self.tolerance,
                 conveyor.read,
-                self.source.capabilities.unique_ids,
+                self.source.capabilities,
             )
             self._cross(self._pages(sorter, rest, held), sorter, conveyor)
             self.tally.require_conserved()
@@ -274,7 +274,7 @@ class _Run:
 
     def _adopt(self, load: Load) -> None:
         if load.records.num_rows:
-            self.ledger.adopt(load.records.column("id").to_pylist(), load.digests, load.tokens)
+            self.ledger.adopt(load.records.column("id").to_pylist(), load.digests)
             self.tally.looked += load.records.num_rows
 
     def _delete(self, sorter: Sorter, held: int) -> None:
@@ -384,7 +384,7 @@ def _joined(loads: list[Load]) -> Load:
     if len(loads) == 1:
         return loads[0]
     records = pa.Table.from_batches([load.records for load in loads]).combine_chunks().to_batches()[0]
-    return Load(records, [d for load in loads for d in load.digests], [t for load in loads for t in load.tokens])
+    return Load(records, [d for load in loads for d in load.digests])
 
 
 @contextmanager

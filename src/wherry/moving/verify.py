@@ -116,7 +116,7 @@ class _Comparison:
         with Journal("", path=":memory:") as scratch:
             ledger = Ledger(scratch)
             for page in self.left.ids():
-                ledger.adopt(page.to_pylist(), [None] * len(page), [None] * len(page))
+                ledger.adopt(page.to_pylist(), [None] * len(page))
             self._compare_ids(ledger)
             self.found.compared = ledger.count()
 
@@ -148,7 +148,7 @@ class _Comparison:
             self.projection,
             self.tolerance,
             self.right.fetch,
-            self.left.capabilities.unique_ids,
+            self.left.capabilities,
         )
         with ahead(self.left.scan()) as pages:
             for page in pages:

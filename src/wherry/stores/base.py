@@ -57,7 +57,8 @@ class Capabilities:
     needs_metric: a collection cannot be made without saying which.
     zero_vectors: whether a zero vector can be stored under cosine *and* found again by search.
     null_text, nul_in_text: whether "no text" and U+0000 survive. metadata: kinds of value that come
-    back unchanged. filterable: kinds its own filters understand. integer_bits: exact integers in
+    back unchanged. checked_metadata: the texts it yields are JSON objects in which no key comes twice.
+    filterable: kinds its own filters understand. integer_bits: exact integers in
     metadata, None = any size. negative_zero: whether -0.0 in metadata survives.
     text_in_place: False when the engine has no texts or metadata of its own (a sidecar keeps them).
     snapshot_scan: a scan sees one moment. stable_order: two scans agree on the order.
@@ -78,6 +79,7 @@ class Capabilities:
     null_text: bool
     nul_in_text: bool
     metadata: frozenset[Kind]
+    checked_metadata: bool
     filterable: frozenset[Kind]
     integer_bits: int | None
     negative_zero: bool

@@ -31,6 +31,7 @@ CAPABILITIES = Capabilities(
     null_text=True,
     nul_in_text=True,
     metadata=ALL_KINDS,
+    checked_metadata=False,
     filterable=ALL_KINDS,
     integer_bits=None,
     negative_zero=True,

@@ -21,9 +21,9 @@ from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, I
 CAPABILITIES = Capabilities(
     id_kind=IdKind.TEXT, max_id_bytes=None, max_batch=None, max_dimension=None, precision_bits=32,
     normalises=frozenset(), metrics=frozenset(Metric), needs_metric=False, zero_vectors=True, null_text=True,
-    nul_in_text=True, metadata=ALL_KINDS, filterable=frozenset(), integer_bits=None, negative_zero=True, text_in_place=True,
-    snapshot_scan=True, stable_order=True, unique_ids=True, atomic_batch=True, detects_changes=False,
-    atomic_switch=False,
+    nul_in_text=True, metadata=ALL_KINDS, checked_metadata=False, filterable=frozenset(), integer_bits=None,
+    negative_zero=True, text_in_place=True, snapshot_scan=True, stable_order=True, unique_ids=True,
+    atomic_batch=True, detects_changes=False, atomic_switch=False,
 )  # fmt: skip
 
 

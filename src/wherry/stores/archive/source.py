@@ -35,6 +35,7 @@ OWN = Capabilities(
     null_text=True,
     nul_in_text=True,
     metadata=ALL_KINDS,
+    checked_metadata=True,
     filterable=ALL_KINDS,
     integer_bits=None,
     negative_zero=True,

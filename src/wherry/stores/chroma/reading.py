@@ -155,7 +155,16 @@ class ChromaSource:
         with translated(self.place), self._link().using() as client:
             handle = self._handle(client)
             try:
-                return dict(handle.get(ids=ids, include=list(PARTS) if everything else []))
+                # What `handle.get` calls, without its checks and its float64: a fifth of the time.
+                return dict(
+                    client._server._get(  # type: ignore[attr-defined]
+                        handle.id,
+                        ids=ids,
+                        include=list(PARTS) if everything else [],
+                        tenant=handle.tenant,
+                        database=handle.database,
+                    )
+                )
             except NotFoundError:
                 self._known = None
                 raise
@@ -260,6 +269,7 @@ def _capabilities(max_batch: int) -> Capabilities:
         null_text=True,
         nul_in_text=True,
         metadata=ALL_KINDS,
+        checked_metadata=True,
         filterable=frozenset({Kind.BOOL, Kind.INTEGER, Kind.FLOAT, Kind.TEXT, Kind.LIST}),
         integer_bits=None,
         negative_zero=True,

@@ -76,6 +76,7 @@ class PgSource:
             null_text=table.text is None or not table.text.not_null,
             nul_in_text=False,
             metadata=kinds,
+            checked_metadata=table.metadata is None or table.metadata.type == "jsonb",
             filterable=kinds,
             integer_bits=None,
             negative_zero=True,

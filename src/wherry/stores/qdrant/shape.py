@@ -35,6 +35,7 @@ CAPABILITIES = Capabilities(
     null_text=True,
     nul_in_text=True,
     metadata=ALL_KINDS,
+    checked_metadata=True,
     filterable=ALL_KINDS - {Kind.EMPTY},
     integer_bits=None,
     negative_zero=True,
