@@ -21,6 +21,13 @@ from wherry.errors import BadAddress, DiskFull, Interrupted, StoreError, Usage, 
 
 _LONGEST = 300
 _LEFT = "what was written stays; the same command goes on from there"
+# For errors that know no better: everyone is told how to go on.
+_AGAIN = "put it right, then run the same command again"
+_NEXT = {
+    2: "wherry --help shows every form of address",
+    4: "check the address, or see with wherry doctor what works here; then run the same command again",
+    7: "run the same command again when the other run has ended",
+}
 
 
 class Unexpected(WherryError):
@@ -38,6 +45,7 @@ def report(error: BaseException, args: Sequence[str]) -> int:
     if "--debug" in flags:
         out.tell(redact("".join(traceback.format_exception(error)), *secrets).rstrip("\n"))
     shown = {k: redact(v, *secrets) if isinstance(v, str) else v for k, v in told.to_dict().items()}
+    shown["next"] = shown["next"] or _NEXT.get(told.exit_code, _AGAIN)
     if "--json" in flags:
         out.put_json(shown)
     else:
@@ -95,7 +103,7 @@ def _system(error: OSError) -> WherryError:
         f"the system refused: {error.strerror or _first_line(error)}",
         where=str(error.filename or ""),
         left=_LEFT,
-        next="put it right, then run the same command again",
+        next=_AGAIN,
     )
 
 

@@ -75,7 +75,10 @@ def sync(result: SyncResult) -> list[RenderableType]:
     parts: list[RenderableType] = [_verdict(sync_verdict(result), result.exit_code), pairs(counts)]
     parts += losses(result.losses) + _notes(result.notes)
     parts += quarantine(result.quarantine, result.quarantined, f"wherry runs show {result.run}")
-    if not result.equal and not result.quarantined:
+    if result.quarantined:
+        again = command("wherry", "sync", result.source, result.target)
+        parts.append(f"next: mend these records at the source, then {again}")
+    elif not result.equal:
         parts.append("next: " + command("wherry", "verify", result.source, result.target))
     return parts
 
