@@ -193,6 +193,21 @@ def test_another_metric_is_a_mismatch(folder: Path) -> None:
         target_at(folder, space=Space(dimension=8, metric=Metric.COSINE))
 
 
+def test_metric_may_be_stated_in_the_address(folder: Path) -> None:
+    """For a source that does not say; what is recorded is never overruled."""
+    store = target_at(folder, space=Space(dimension=8), options="?metric=dot")
+    assert store.describe().space == Space(dimension=8, metric=Metric.IP)
+    store.close()
+    assert open_target(f"qdrant:{folder}#new?metric=l1").describe().space == Space(metric=Metric.L1)
+    with pytest.raises(SpaceMismatch):
+        open_source(f"qdrant:{folder}#docs?metric=cosine")
+    with pytest.raises(SpaceMismatch):
+        target_at(folder, "other", options="?metric=cosine")
+    with pytest.raises(BadAddress):
+        open_target(f"qdrant:{folder}#docs?metric=hamming")
+    assert not (folder / "other").exists()
+
+
 def test_two_ids_of_one_point_are_refused(folder: Path) -> None:
     """Within a batch, and against what is there; the message names both."""
     store, forged = target_at(folder), str(point_of("abc"))

@@ -9,6 +9,7 @@ import pyarrow as pa
 from wherry.address import Address
 from wherry.errors import NoSuchCollection
 from wherry.record import Page
+from wherry.space import Space
 from wherry.stores.base import PAGE_ROWS, Capabilities, Collection
 from wherry.stores.qdrant import ids as names
 from wherry.stores.qdrant.ids import ID_KEY, PointId
@@ -51,6 +52,7 @@ class QdrantSource:
         shape = self._link.shape()
         if shape is None:
             raise self._missing()
+        shape.space.require_same(Space(metric=self._wanted.metric), self.address, "its ?metric=")
         layout = self._layout(shape)
         return Collection(
             name=self._address.collection,

@@ -30,12 +30,15 @@ class QdrantStore(QdrantSource):
     def describe(self) -> Collection:
         """Return what is there now, which may be nothing yet."""
         if self._link.shape() is None:
-            return Collection(self._address.collection, False, 0, Space(), volume=self._link.volume)
+            said = Space(metric=self._wanted.metric)
+            return Collection(self._address.collection, False, 0, said, volume=self._link.volume)
         return super().describe()
 
     def prepare(self, space: Space, index: Index, rows: int) -> None:
         """Create the collection if it is not there. Raises UnknownMetric, SpaceMismatch, Unsupported."""
-        shape = self._link.shape()
+        said, shape = Space(metric=self._wanted.metric), self._link.shape()
+        space.require_same(said, "the records", f"?metric= of {self.address}")
+        space = space.filled_from(said)
         if shape is not None:
             shape.require_writable(self.address)
             shape.space.require_same(space, self.address, "the records")
@@ -162,7 +165,9 @@ class QdrantStore(QdrantSource):
 def required(space: Space, where: str) -> tuple[int, Metric]:
     """Return dimension and metric of a space. Raises UnknownMetric or Unsupported when one is missing."""
     if space.metric is None:
-        raise UnknownMetric(where=where, left="nothing was created", next="say it with ?metric= at the source")
+        raise UnknownMetric(
+            where=where, left="nothing was created", next="state it in the address: ?metric=cosine (or l2, ip, l1)"
+        )
     if space.dimension is None:
         raise Unsupported("a collection of unknown dimension cannot be made", where=where, left="nothing was created")
     if not 1 <= space.dimension <= MAX_DIMENSION:
