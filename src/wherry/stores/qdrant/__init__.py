@@ -5,7 +5,8 @@
     qdrant:./folder#name           a folder of the client's local mode, where there is one: read only
 
 Options: `vector` (the name of a vector), `text` (the payload key of the text), `metric` (for a new
-collection), `index=key,key:integer` (payload indexes for filters). Servers: `api_key` (or QDRANT_API_KEY), `timeout` in seconds.
+collection), `index=key,key:integer` (payload indexes for filters). Servers: `api_key` (or
+QDRANT_API_KEY), `timeout` in seconds.
 """
 
 from __future__ import annotations
