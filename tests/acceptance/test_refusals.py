@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tests.acceptance.kit import DIMENSION, absent, contents, document, export, made, refused
-from tests.cli.commands import Wherry, fill, run_command
+from tests.cli.commands import Wherry, fill
 from wherry.space import Metric
 from wherry.state import home, locked
 from wherry.stores.registry import open_target
@@ -83,13 +83,13 @@ def test_few_deletions_need_no_permission(wherry: Wherry, place: str) -> None:
     assert contents(place) == contents(most)
 
 
-def test_busy_target_is_told_within_two_seconds_whatever_the_source(place: str, tmp_path: Path) -> None:
+def test_busy_target_is_told_within_two_seconds_whatever_the_source(wherry: Wherry, place: str, tmp_path: Path) -> None:
     # Reading this file once takes longer than the answer may.
     source = export(tmp_path / "large.json", *[document(f"d{n}", text="x" * 2_000_000) for n in range(50)])
     made(place)
     with closing(open_target(place)) as held, locked(held.identity, place):
         began = time.monotonic()
-        told = refused(run_command("sync", str(source), place, "--json"), 7, "Busy")
+        told = refused(wherry("sync", source, place, "--json"), 7, "Busy")
         taken = time.monotonic() - began
     assert taken < 2
     assert "process" in told["what"]
