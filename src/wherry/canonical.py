@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -150,21 +151,32 @@ def _digests(batch: pa.RecordBatch, metadata: pa.Array) -> list[bytes]:
     if rows == 0:
         return []
     width = dimension_of(batch) * 4
-    vectors = np.ascontiguousarray(vectors_of(batch), dtype="<f4")
-    vector_bytes = pa.Array.from_buffers(pa.binary(width), rows, [None, pa.py_buffer(vectors)])
+    # Vectors are digested where they lie: they are most of the bytes, and joining would copy them.
+    vectors = _digests_of(memoryview(_bytes_of(vectors_of(batch))), range(0, rows * width + 1, width or 1), 0)
     parts = [
         *_prefixed(batch.column("id")),
-        vector_bytes.cast(pa.binary()),
+        _fixed(b"".join(vectors[:rows]), DIGEST_BYTES, rows),
         *_prefixed(batch.column("text")),
         *_prefixed(metadata),
     ]
     joined = pc.binary_join_element_wise(*parts, b"")
     offsets = np.frombuffer(joined.buffers()[1], dtype=np.int32)[joined.offset : joined.offset + rows + 1]
-    data = memoryview(joined.buffers()[2])
     # The seed binds the form and the dimension, which no field of a single record shows.
-    digest, seed = xxhash.xxh3_128_digest, xxhash.xxh3_64_intdigest(_FORM + str(width).encode())
-    bounds = offsets.tolist()
+    seed = xxhash.xxh3_64_intdigest(_FORM + str(width).encode())
+    return _digests_of(memoryview(joined.buffers()[2]), offsets.tolist(), seed)
+
+
+def _digests_of(data: memoryview, bounds: Sequence[int], seed: int) -> list[bytes]:
+    digest = xxhash.xxh3_128_digest
     return [digest(data[a:b], seed) for a, b in pairwise(bounds)]
+
+
+def _bytes_of(vectors: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(vectors, dtype="<f4").reshape(-1).view(np.uint8)
+
+
+def _fixed(data: bytes | memoryview, width: int, rows: int) -> pa.Array:
+    return pa.Array.from_buffers(pa.binary(width), rows, [None, pa.py_buffer(data)]).cast(pa.binary())
 
 
 def total(values: list[bytes]) -> int:
@@ -190,8 +202,7 @@ def _prefixed(column: pa.Array) -> tuple[pa.Array, pa.Array]:
     values = column.cast(pa.binary())
     lengths = pc.fill_null(pc.binary_length(values), -1).to_numpy(zero_copy_only=False)
     prefix = np.ascontiguousarray(lengths, dtype="<i4")
-    packed = pa.Array.from_buffers(pa.binary(4), len(values), [None, pa.py_buffer(prefix)])
-    return packed.cast(pa.binary()), pc.fill_null(values, b"")
+    return _fixed(memoryview(prefix), 4, len(values)), pc.fill_null(values, b"") if values.null_count else values
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -182,8 +182,9 @@ def test_a_clean_batch_is_not_copied() -> None:
 
 
 def test_a_source_that_vouches_for_its_metadata_is_still_asked_for_what_no_engine_looks_for() -> None:
-    texts = ['{"a":1}', '{"a":1' + "0" * 400 + ".5}", '{"a":' * 600 + "1" + "}" * 600, None, '{"a":"' + "x" * 400 + '"}']
+    huge, deep, long = '{"a":1' + "0" * 400 + ".5}", '{"a":' * 600 + "1" + "}" * 600, '{"a":"' + "x" * 400 + '"}'
+    texts = ['{"a":1}', huge, deep, None, long]
     ids = [str(i) for i in range(len(texts))]
     batch = make_batch(ids, np.ones((len(texts), 3), dtype=np.float32), [None] * len(texts), texts)
-    found = screen(batch, CAPABILITIES, L2, checked=True)
+    found = screen(batch, CAPABILITIES, L2, replace(CAPABILITIES, checked_metadata=True))
     assert [(r.id, r.reason) for r in found.rejects] == [("1", "BadMetadata"), ("2", "BadMetadata")]

@@ -35,16 +35,17 @@ class Screened:
     rejects: list[Reject]
 
 
-def screen(batch: pa.RecordBatch, target: Capabilities, space: Space, checked: bool = False) -> Screened:
+def screen(batch: pa.RecordBatch, target: Capabilities, space: Space, source: Capabilities | None = None) -> Screened:
     """Split a batch into the records that `target` can hold in `space` and rejects.
 
-    checked: the source vouches for its metadata (`checked_metadata`), so only long texts are parsed.
+    source: what the engine they come from promises, None for nothing. Metadata it vouches for are parsed
+    only where they are long; NUL characters it cannot hold are not looked for.
     """
     rejects: dict[int, Reject] = {}
     ids = batch.column("id")
-    for row, fault in _metadata_faults(batch.column("metadata"), checked):
+    for row, fault in _metadata_faults(batch.column("metadata"), source is not None and source.checked_metadata):
         rejects[row] = Reject(ids[row].as_py(), "BadMetadata", fault)
-    for bad, reason, words in _findings(batch, target, space):
+    for bad, reason, words in _findings(batch, target, space, source):
         for row in np.flatnonzero(bad).tolist():
             rejects.setdefault(row, Reject(ids[row].as_py(), reason, words))
     everything = np.arange(batch.num_rows)
@@ -66,9 +67,13 @@ def _metadata_faults(metadata: pa.Array, checked: bool) -> Iterator[tuple[int, s
         yield from ((int(long[row]), fault) for row, fault in faults.items())
 
 
-def _findings(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Iterator[Finding]:
-    for check in (_vectors, _ids, _texts):
-        yield from check(batch, target, space)
+def _findings(
+    batch: pa.RecordBatch, target: Capabilities, space: Space, source: Capabilities | None
+) -> Iterator[Finding]:
+    yield from _vectors(batch, target, space)
+    yield from _ids(batch, target)
+    if not target.nul_in_text and (source is None or source.nul_in_text):
+        yield from _texts(batch)
 
 
 def _vectors(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Iterator[Finding]:
@@ -97,7 +102,7 @@ def _vectors(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Itera
         yield np.any(beyond, axis=1), "NonFinite", "a component is beyond what 16 bits can hold"
 
 
-def _ids(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Iterator[Finding]:
+def _ids(batch: pa.RecordBatch, target: Capabilities) -> Iterator[Finding]:
     ids = batch.column("id")
     lengths = pc.binary_length(ids)
     yield _rows(pc.equal(lengths, 0)), "BadId", "the id is empty"
@@ -129,9 +134,7 @@ _ID_SHAPES: dict[IdKind, tuple[str, str]] = {
 }
 
 
-def _texts(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Iterator[Finding]:
-    if target.nul_in_text:
-        return
+def _texts(batch: pa.RecordBatch) -> Iterator[Finding]:
     for name, pattern, finder in _NUL_PLACES:
         yield (
             _rows(pc.fill_null(finder(batch.column(name), pattern), False)),

@@ -54,7 +54,7 @@ class Sorter:
         self.held = ledger.count()
         # Nothing to find, nothing to find twice: a first copy need not ask the ledger.
         self.first_copy = source.unique_ids and self.held == 0
-        self.checked = source.checked_metadata
+        self.source = source
         # New ids are not in the ledger until their batch is sent; until then they wait here.
         self.waiting: set[str] = set()
 
@@ -82,7 +82,7 @@ class Sorter:
 
     def _examine(self, load: Load, absent: np.ndarray) -> Sorted:
         """Sort records that no digest proves unchanged."""
-        screened = screen(load.records, self.target, self.space, self.checked)
+        screened = screen(load.records, self.target, self.space, self.source)
         if screened.rejects:
             load, absent = load.take(screened.rows), absent[screened.rows]
         if not self.first_copy:

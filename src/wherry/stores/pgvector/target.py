@@ -32,6 +32,7 @@ class PgTarget(PgSource):
         self._writer = Link(server)
         self._hold: Hold | None = None
         self._live = False
+        self._touched_rows = 0
 
     def describe(self) -> Collection:
         """Return what is there now, which may be nothing yet."""
@@ -60,6 +61,7 @@ class PgTarget(PgSource):
         if not batch.num_rows:
             return
         self._require_fitting(batch)
+        self._touched_rows += batch.num_rows
         if absent and self._added(batch):
             return
         table = self._table
@@ -77,11 +79,16 @@ class PgTarget(PgSource):
         statement = sql.SQL("DELETE FROM {} WHERE {} = ANY ($1::{})").format(
             table.quoted, table.id.quoted, keys.array_type(table.id)
         )
+        self._touched_rows += len(known)
         with self._writing() as connection:
             connection.execute(statement, [known])
 
     def finish(self, space: Space, index: Index) -> None:
-        """Wait for the disk, build the vector index if one is wanted and none is there, and ANALYZE."""
+        """Wait for the disk, build the vector index if one is wanted and none is there, and ANALYZE.
+
+        Statistics are renewed where the table has none or a tenth of it was written. No plan uses those
+        of the vectors, which cost the most.
+        """
         with self._writing() as connection:
             self._look(connection)
             if self._table.oid is None:
@@ -93,7 +100,10 @@ class PgTarget(PgSource):
             self._advance_sequence(connection)
         self._index(space, index)
         with self._writing() as connection:
-            connection.execute(sql.SQL("ANALYZE {}").format(self._table.quoted))
+            (known_rows,) = connection.execute(writing.ESTIMATED, [self._table.oid]).fetchone() or (-1,)
+            if known_rows <= 0 or self._touched_rows * 10 > known_rows:
+                connection.execute(writing.analysed(self._table))
+                self._touched_rows = 0
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -212,7 +222,6 @@ class PgTarget(PgSource):
         with self._writing() as connection:
             found = indexes.vector_indexes(connection, self._table)
             known = self._space(connection, found, cards.read(connection, self._table))
-            rows = (connection.execute(writing.counted(self._table)).fetchone() or (0,))[0]
         known = known.filled_from(self._named(space))
         usable = indexes.drop_invalid(self._writer, found)
         if wanted.kind != "hnsw":
@@ -220,6 +229,8 @@ class PgTarget(PgSource):
             wanted = next((i.settings for i in found if not i.valid and i.kind == "hnsw"), wanted)
         if wanted.kind == "hnsw" and not usable and known.metric is not None and known.dimension:
             metric: Metric = known.metric
+            with self._writing() as connection:
+                rows = (connection.execute(writing.counted(self._table)).fetchone() or (0,))[0]
             indexes.build(self._writer, self._table, metric, wanted, rows, known.dimension, self._live)
 
 

@@ -80,6 +80,15 @@ def replacing(table: Table) -> sql.Composed:
     )
 
 
+ESTIMATED = "SELECT reltuples::bigint FROM pg_class WHERE oid = $1::bigint::oid"
+
+
+def analysed(table: Table) -> sql.Composed:
+    """Return the statement that renews the statistics of all mapped columns but the vector."""
+    columns = [column.quoted for column in table.columns if column is not table.vector]
+    return sql.SQL("ANALYZE {} ({})").format(table.quoted, sql.SQL(", ").join(columns))
+
+
 def counted(table: Table) -> sql.Composed:
     """Return the statement that counts the rows of a table."""
     return sql.SQL("SELECT count(*) FROM {}").format(table.quoted)
