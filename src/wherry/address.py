@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from wherry.errors import BadAddress
+from wherry.space import Metric
 
 ARCHIVE_SUFFIXES = (".json", ".jsonl", ".parquet")
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
@@ -79,6 +80,11 @@ class Address:
     def option(self, name: str, default: str | None = None) -> str | None:
         """Return one option of the address."""
         return self.options.get(name, default)
+
+    def stated_metric(self) -> Metric | None:
+        """Return the metric that `?metric=` states, for a collection that does not say it itself."""
+        name = self.option("metric")
+        return None if name is None else Metric.parse(name)
 
     def require_options(self, known: set[str]) -> None:
         """Raise BadAddress when the address has an option that its engine does not know."""

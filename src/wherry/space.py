@@ -82,6 +82,12 @@ class Space:
         missing = {f.name: getattr(other, f.name) for f in fields(self) if getattr(self, f.name) is None}
         return replace(self, **missing)
 
+    def with_metric(self, stated: Metric | None, address: str) -> Space:
+        """Return this space with a metric that an address states. Raises SpaceMismatch when it has another."""
+        said = Space(metric=stated)
+        self.require_same(said, address, "its ?metric=")
+        return self.filled_from(said)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the recorded fields as a JSON object."""
         return {name: value for name, value in asdict(self).items() if value is not None}

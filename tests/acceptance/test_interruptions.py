@@ -169,7 +169,6 @@ def test_server_that_stays_away_is_named_and_the_run_can_go_on(source: str, serv
     require_equal(source, target)
 
 
-@pytest.mark.xfail(reason="opening a server's collection does not reach it, so a mistyped port is waited for")
 def test_server_that_is_not_there_is_told_at_once(wherry: Wherry, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     target = f"chroma+http://127.0.0.1:{free_port()}#guides"
     waits: list[float] = []

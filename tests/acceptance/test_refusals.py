@@ -49,7 +49,6 @@ def test_metric_that_is_not_recorded_is_never_guessed(wherry: Wherry, tmp_path: 
     assert absent(target)
 
 
-@pytest.mark.xfail(reason="a table that is still to be made does not tell of its ?metric=")
 def test_metric_that_is_stated_for_a_new_table_counts_for_every_record(
     wherry: Wherry, pg: psycopg.Connection, name: str, tmp_path: Path
 ) -> None:
@@ -58,7 +57,6 @@ def test_metric_that_is_stated_for_a_new_table_counts_for_every_record(
     assert [(r["id"], r["reason"]) for r in said.json["quarantine"]] == [("zero", "ZeroVector")]
 
 
-@pytest.mark.xfail(reason="the address of a Chroma collection knows no ?metric=")
 def test_metric_can_be_stated_for_a_new_chroma_collection(wherry: Wherry, tmp_path: Path) -> None:
     source = export(tmp_path / "a.json", document("d1"))
     assert wherry("sync", source, f"chroma:{tmp_path}/chroma#guides?metric=cosine").code == 0

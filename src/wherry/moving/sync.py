@@ -110,8 +110,9 @@ def sync(
         nonlocal reached
         # The target is held before the source is opened: checking a large file can take minutes.
         with writing(target) as to, locked(to.identity, to.address), reading(source) as from_:
+            outline = Outline(from_, to, probe=False)
             reached = True
-            return _sync_open(from_, to, wishes, progress)
+            return _sync_open(outline, wishes, progress)
 
     # An open store belongs to the caller, who alone can open it again; and what could not be reached
     # even once is more likely mistyped than down.
@@ -122,9 +123,9 @@ def sync(
     )
 
 
-def _sync_open(source: Readable, target: Writable, wishes: Wishes, progress: Progress) -> SyncResult:
+def _sync_open(outline: Outline, wishes: Wishes, progress: Progress) -> SyncResult:
     started = time.perf_counter()
-    outline = Outline(source, target, probe=False)
+    source, target = outline.source, outline.target
     losses = data_losses(outline)
     outline.require_accepted(losses, wishes.accept_losses)
     outline.require_room()

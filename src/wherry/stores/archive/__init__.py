@@ -36,10 +36,11 @@ def open_source(address: Address) -> ArchiveSource:
     Raises NoSuchCollection, Refused for what is no archive, ArchiveCorrupt for damage.
     """
     form = _form(address)
-    address.require_options(set(form.options))
-    file = ArchiveFile.open(Path(address.path), str(address), address.options)
+    address.require_options({*form.options, "metric"})
+    columns = {name: value for name, value in address.options.items() if name != "metric"}
+    file = ArchiveFile.open(Path(address.path), str(address), columns)
     try:
-        return ArchiveSource(form, file)
+        return ArchiveSource(form, file, address.stated_metric())
     except BaseException:
         file.close()
         raise
@@ -48,14 +49,14 @@ def open_source(address: Address) -> ArchiveSource:
 def open_target(address: Address) -> ArchiveTarget:
     """Open an archive for writing; it is made by `prepare`, and there once `finish` is done."""
     form = _form(address)
-    if address.options:
+    if set(address.options) - {"metric"}:
         raise BadAddress(
             "the layout of an archive that is written cannot be chosen",
             where=str(address),
-            next="leave out everything from the question mark on",
+            next="leave out everything from the question mark on, but for metric",
         )
     # Through a link the file it leads to is written, not the link.
-    return ArchiveTarget(form, Path(os.path.realpath(address.path)), str(address))
+    return ArchiveTarget(form, Path(os.path.realpath(address.path)), str(address), address.stated_metric())
 
 
 def probe() -> Probe:

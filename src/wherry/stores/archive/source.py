@@ -58,14 +58,18 @@ def identity_of(path: Path) -> str:
 class ArchiveSource:
     """An archive opened for reading. It shows the file as it was when it was opened."""
 
-    def __init__(self, form: Form, file: ArchiveFile) -> None:
-        """Validate `file`. Raises ArchiveCorrupt, Refused or Integrity; nothing is handed out before."""
+    def __init__(self, form: Form, file: ArchiveFile, stated: Metric | None = None) -> None:
+        """Validate `file`. Raises ArchiveCorrupt, Refused or Integrity; nothing is handed out before.
+
+        stated: the metric the address states, for a file that does not say it.
+        """
         self.form, self.file = form, file
         self._lock = threading.Lock()
         self._lookup: Lookup | None
         if file.size == 0:
             raise corrupt(file.shown, "the file is empty", "0 bytes")
-        self.card, self._lookup = self._validated()
+        card, self._lookup = self._validated()
+        self.card = replace(card, space=card.space.with_metric(stated, file.shown))
 
     def _validated(self) -> tuple[Card, Lookup | None]:
         try:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from wherry.errors import Busy, Integrity, Refused, Rejected
 from wherry.record import Page, dimension_of, schema, vectors_of
-from wherry.space import Space
+from wherry.space import Metric, Space
 from wherry.stores.archive.card import Card
 from wherry.stores.archive.disk import ArchiveFile, Hold, Stamp, beside, require_folder
 from wherry.stores.archive.form import Form
@@ -33,10 +33,13 @@ class ArchiveTarget:
     as it was. Whoever has a staging holds the archive's lock.
     """
 
-    def __init__(self, form: Form, path: Path, shown: str) -> None:
-        """Open the archive at `path`; creates nothing, and goes on from what a crash left behind."""
+    def __init__(self, form: Form, path: Path, shown: str, stated: Metric | None = None) -> None:
+        """Open the archive at `path`; creates nothing, and goes on from what a crash left behind.
+
+        stated: the metric the address states, for an archive that is still to be made.
+        """
         require_folder(path, shown)
-        self.form, self.path, self.shown = form, path, shown
+        self.form, self.path, self.shown, self.stated = form, path, shown, stated
         self._lock = threading.RLock()
         self._hold = Hold(path, shown)
         self._staging: Staging | None = None
@@ -66,7 +69,8 @@ class ArchiveTarget:
             return view.describe()
         volume, layout = str(self.path.parent), self.form.suffix.removeprefix(".")
         if view is None:
-            return Collection(self.path.stem, False, 0, Space(), volume=volume, layout=layout)
+            space = Space(metric=self.stated)
+            return Collection(self.path.stem, False, 0, space, volume=volume, layout=layout)
         card = self._staged_card(view)
         return Collection(
             card.name,
@@ -197,7 +201,7 @@ class ArchiveTarget:
             return None
         if not self._sources or self._sources[-1].file.stamp != current:
             # The ones before stay open: a scan of them may still be running.
-            self._sources.append(ArchiveSource(self.form, ArchiveFile.open(self.path, self.shown)))
+            self._sources.append(ArchiveSource(self.form, ArchiveFile.open(self.path, self.shown), self.stated))
         return self._sources[-1]
 
     def _settle(self) -> None:

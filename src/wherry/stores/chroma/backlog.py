@@ -43,6 +43,17 @@ def backlog(folder: Path, collection: str) -> Backlog | None:
     return Backlog(segment, int(indexed), int(waiting))
 
 
+def due(folder: Path, collection: str, threshold: int | None, operations: int) -> Backlog | None:
+    """Return the state of an index whose files so many more operations make Chroma rewrite, or None.
+
+    threshold: the collection's `sync_threshold` as Chroma has it in memory; None = it has no such index.
+    """
+    state = None if threshold is None else backlog(folder, collection)
+    if state is None or threshold is None or state.waiting + operations < threshold:
+        return None
+    return state
+
+
 def indexed(folder: Path, segment: str) -> int:
     """Return the last operation that the index files of a segment hold, 0 when none was written yet."""
     with _reading(folder) as database:

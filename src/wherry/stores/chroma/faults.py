@@ -105,8 +105,9 @@ def _status(error: BaseException) -> httpx.Response | None:
 def _from_network(error: Exception, place: Place, left: str) -> WherryError | None:
     for cause in _chain(error):
         if isinstance(cause, (httpx.ConnectError, httpx.ConnectTimeout)):
+            trusted = "certificate" not in str(cause).lower()
             return Unreachable(
-                "the Chroma server does not answer",
+                "the Chroma server does not answer" if trusted else "the server's certificate is not trusted",
                 where=place.shown,
                 left=left,
                 next="start it (`chroma run`) or check host and port",
@@ -192,6 +193,8 @@ def _is_full(place: Place) -> bool:
 def _from_chroma(error: Exception, text: str, place: Place, left: str) -> WherryError:
     if isinstance(error, errors.NotFoundError):
         return NoSuchCollection(f"there is no collection {place.name!r} any more", where=place.shown, left=left)
+    if isinstance(error, errors.DuplicateIDError):
+        return Rejected("the batch holds an id twice", where=place.shown, left=left)
     dimensions = _DIMENSION.search(text)
     if dimensions:
         return Rejected(f"{dimensions[2]} components, the collection has {dimensions[1]}", where=place.shown, left=left)

@@ -8,7 +8,8 @@ is done. Whoever opens the folder next through Wherry finds a copy that was left
     the log says the files were not finished     puts the copy back; Chroma replays the log over it
     the log says they were                       drops the copy
 
-A lock tells a copy that is in use from one that was left behind.
+A lock keeps readers out while a copy is in use. All of this is against a kill; against
+a power cut helps only `finish`, for Chroma forgets its log before the files are surely on disk.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wherry.stores.chroma.backlog import Backlog, backlog, indexed
+from wherry.errors import Busy
+from wherry.stores.chroma.backlog import Backlog, indexed
+from wherry.stores.chroma.holds import processes_with
 
 _HOME = ".wherry-guard"
 _LOCK = "lock"
@@ -28,38 +31,44 @@ _HALF = ".half"
 
 
 @contextmanager
-def guarded(folder: Path, collection: str, threshold: int | None, operations: int) -> Iterator[None]:
-    """Run one write of `operations` operations, with a copy of the index if Chroma is about to rewrite it.
-
-    threshold: the collection's `sync_threshold` as Chroma has it loaded; None = there is no such index.
-    """
-    state = backlog(folder, collection) if threshold is not None else None
-    if state is None or threshold is None or state.waiting + operations < threshold:
+def guarded(folder: Path, state: Backlog | None) -> Iterator[None]:
+    """Run one write with a copy of an index's files, which it makes Chroma rewrite; None = it does not."""
+    if state is None:
         yield
         return
-    with _locked(folder, wait=True):
+    with _locked(folder):
         copy = _copied(folder, state)
         # Left in place by an exception or a kill: recover() decides then what it is good for.
         yield
         _drop(copy)
-        _sync_folder(folder / state.segment)
 
 
 def recover(folder: Path) -> list[str]:
     """Mend what a killed write left behind; return the segments whose files were put back.
 
-    Does nothing while another process is in the middle of such a write.
+    Waits while another process is in the middle of such a write: its files are no sight for anybody.
+    Raises Busy when there is something to mend and another process has the folder open.
     """
-    home = folder / _HOME
-    if not home.is_dir():
+    if not _copies(folder):
         return []
-    with _locked(folder, wait=False) as held:
-        return [name for copy in sorted(home.iterdir()) if held and (name := _settle(folder, copy))]
+    with _locked(folder):
+        copies = _copies(folder)
+        others = processes_with(folder) if copies else []
+        if others:
+            raise Busy(
+                f"a killed write left the index half-written, and {', '.join(others)} has the folder open",
+                where=str(folder),
+                left="nothing was touched",
+                next="close it, then run again: the index is put back first",
+            )
+        return [name for copy in copies if (name := _settle(folder, copy))]
+
+
+def _copies(folder: Path) -> list[Path]:
+    return sorted(path for path in (folder / _HOME).glob("*@*") if path.is_dir())
 
 
 def _settle(folder: Path, copy: Path) -> str | None:
-    if not copy.is_dir():
-        return None
     segment, _, number = copy.name.partition("@")
     if copy.suffix == _HALF or indexed(folder, segment) != int(number):
         shutil.rmtree(copy)
@@ -68,12 +77,11 @@ def _settle(folder: Path, copy: Path) -> str | None:
     if files.exists():
         shutil.rmtree(files)
     copy.rename(files)
-    _sync_folder(folder)
     return segment
 
 
 def _copied(folder: Path, state: Backlog) -> Path:
-    """Copy the index files aside; the copy has its name only when it is complete and on disk."""
+    """Copy the index files aside; the copy has its name only when it is complete."""
     copy = folder / _HOME / f"{state.segment}@{state.indexed}"
     half = copy.with_name(copy.name + _HALF)
     if half.exists():
@@ -87,9 +95,7 @@ def _copied(folder: Path, state: Backlog) -> Path:
         shutil.copytree(files, half)
     else:
         half.mkdir(parents=True)
-    _sync_folder(half)
     half.rename(copy)
-    _sync_folder(copy.parent)
     return copy
 
 
@@ -101,21 +107,16 @@ def _drop(copy: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path, wait: bool) -> Iterator[bool]:
-    """Hold the guard's lock; yields False when it is taken and was not waited for."""
+def _locked(folder: Path) -> Iterator[None]:
     home = folder / _HOME
     home.mkdir(exist_ok=True)
     with (home / _LOCK).open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
-def _sync_folder(folder: Path) -> None:
-    """Bring a folder and the files in it to disk."""
+def bring_to_disk(folder: Path) -> None:
+    """Bring a folder and the files in it to disk, which Chroma leaves to the system."""
     if not folder.is_dir():
         return
     for path in [*(p for p in folder.iterdir() if p.is_file()), folder]:

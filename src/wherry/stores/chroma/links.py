@@ -12,39 +12,22 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
 import chromadb
 import httpx
 from chromadb.api import ClientAPI
-from chromadb.api.client import SharedSystemClient
 from chromadb.api.models.Collection import Collection
+from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.config import Settings
 
-from wherry.stores.chroma.backlog import latest
+from wherry.stores.chroma.backlog import due, latest
 from wherry.stores.chroma.guard import guarded, recover
 from wherry.stores.chroma.holds import Gate
 from wherry.stores.chroma.place import Place, Server
 
 _CONNECT_S, _ANSWER_S = 5.0, 300.0
 _LOCAL = "chromadb.api.rust.RustBindingsAPI"
-
-
-class Link(Protocol):
-    """A way to a Chroma client."""
-
-    @property
-    def generation(self) -> int:
-        """A number that changes when the client was opened anew: handles of the old one are void."""
-        ...
-
-    def using(self) -> AbstractContextManager[ClientAPI]:
-        """Use the client; it stays the same one inside the block."""
-        ...
-
-    def close(self) -> None:
-        """Release the client; a second call does nothing."""
-        ...
 
 
 class ServerLink:
@@ -55,7 +38,7 @@ class ServerLink:
     def __init__(self, place: Place, server: Server) -> None:
         _ask(server)
         self._client = chromadb.HttpClient(
-            host=f"{server.base}",
+            host=server.base,
             port=server.port,
             ssl=server.base.startswith("https"),
             headers=dict(server.headers),
@@ -123,7 +106,7 @@ class Folder:
         index = handle.configuration_json.get("hnsw") or {}
         if "sync_threshold" in index:
             self.thresholds.setdefault(collection, index["sync_threshold"])
-        with guarded(self.path, collection, self.thresholds.get(collection), 0):
+        with guarded(self.path, due(self.path, collection, self.thresholds.get(collection), 0)):
             handle.count()
 
     def note_written(self) -> None:
@@ -215,15 +198,15 @@ def _settings(api: str, migrations: str = "validate", **more: Any) -> Settings:
 
     migrations: `validate` refuses the folder of an older Chroma where `apply` would change it.
     """
-    return Settings(
-        _env_file=None,
-        _env_prefix="WHERRY_LEAVES_CHROMA_ALONE_",
-        chroma_api_impl=api,
-        migrations=migrations,
-        anonymized_telemetry=False,
-        chroma_otel_collection_endpoint="",
-        **more,
-    )
+    chosen: dict[str, Any] = {
+        "_env_file": None,
+        "_env_prefix": "WHERRY_LEAVES_CHROMA_ALONE_",
+        "chroma_api_impl": api,
+        "migrations": migrations,
+        "anonymized_telemetry": False,
+        "chroma_otel_collection_endpoint": "",
+    }
+    return Settings(**chosen, **more)
 
 
 def _already_open(path: Path) -> Settings | None:

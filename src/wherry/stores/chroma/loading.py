@@ -8,20 +8,24 @@ to date and gives the collection its usual setting back.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from uuid import uuid4
 
 from chromadb.api import ClientAPI
 from chromadb.api.models.Collection import Collection as Handle
 
-from wherry.stores.chroma.backlog import Backlog, backlog
-from wherry.stores.chroma.guard import guarded
+from wherry.stores.chroma.backlog import backlog, due
+from wherry.stores.chroma.guard import bring_to_disk, guarded
 from wherry.stores.chroma.links import Folder
 
 USUAL = 1000
-# No more than this, for each write reads all that waits in the log again; with a remainder that nobody
-# would choose, by which the number is known as ours.
-MOST, _MARK = 20_011, 11
+# Each write reads all that waits in Chroma's log again (60,000 operations a second), each rewriting costs
+# the copy of the index as well: small collections want few thousands, large ones more. The remainder is
+# one that nobody would choose, by which the number is known as ours.
+_MOST_THOUSANDS, _MARK = 20, 11
+_FULL_BATCH_THOUSANDS = 4
+_PATIENCE = 2
 
 
 class Loading:
@@ -37,22 +41,25 @@ class Loading:
         folder = self._folder
         with folder.writing:
             folder.refresh()
-            self._make_room(operations)
             with folder.using() as client:
                 handle = self._handle_of(client, False)
-                collection = str(handle.id)
+                threshold = folder.thresholds.get(str(handle.id))
+                rewriting = due(folder.path, str(handle.id), threshold, operations)
                 try:
-                    with guarded(folder.path, collection, folder.thresholds.get(collection), operations):
+                    with guarded(folder.path, rewriting):
                         act(handle)
                 finally:
                     folder.note_written()
+            if rewriting is not None and threshold is not None:
+                self._rewrite_less_often(handle, threshold)
 
     def finish(self) -> None:
         """Bring the index files up to date, and the collection back to its usual setting."""
         with self._folder.using() as client:
             handle = self._handle_of(client, True)
             configured = (handle.configuration_json.get("hnsw") or {}).get("sync_threshold")
-        threshold, state = self._state(str(handle.id))
+        threshold = self._folder.thresholds.get(str(handle.id))
+        state = backlog(self._folder.path, str(handle.id))
         if threshold is not None and _is_ours(threshold) and state is not None and state.waiting >= USUAL:
             # Deleting what is not there changes nothing but the count that makes Chroma rewrite its index.
             run = uuid4().hex
@@ -60,21 +67,19 @@ class Loading:
             self.write(len(nobody), lambda handle: handle.delete(ids=nobody))
         if configured is not None and _is_ours(configured):
             self._configure(USUAL)
+        if state is not None:
+            bring_to_disk(self._folder.path / state.segment)
 
-    def _make_room(self, operations: int) -> None:
-        """Have the index rewritten less often from the second time on that it is about to be."""
-        with self._folder.using() as client:
-            collection = str(self._handle_of(client, False).id)
-        threshold, state = self._state(collection)
-        if threshold != USUAL or state is None or state.waiting + operations < USUAL:
-            return
+    def _rewrite_less_often(self, handle: Handle, threshold: int) -> None:
+        """Adapt the setting to the size of the index, from the second rewriting on; nothing waits just now."""
         self._rewritings += 1
-        if self._rewritings > 1:
-            self._configure(MOST)
+        if self._rewritings < _PATIENCE or not (threshold == USUAL or _is_ours(threshold)):
+            return
+        with self._folder.using():
+            wanted = replacing_threshold(handle.count())
+        if wanted > 2 * threshold:
+            self._configure(wanted)
             self._folder.reopen()
-
-    def _state(self, collection: str) -> tuple[int | None, Backlog | None]:
-        return self._folder.thresholds.get(collection), backlog(self._folder.path, collection)
 
     def _configure(self, threshold: int) -> None:
         with self._folder.using() as client:
@@ -83,11 +88,21 @@ class Loading:
 
 
 def loading_threshold(rows: int) -> int:
-    """Return after how many operations Chroma shall rewrite an index while about `rows` are loaded.
+    """Return after how many operations Chroma shall rewrite a new index while `rows` records are loaded.
 
-    A little fewer than all of them: the last write then brings the files up to date by itself.
+    A little fewer than all of them, or than a full batch: the last write then brings the files up to date.
     """
-    return min(MOST, max(1, (rows - 1) // 1000) * 1000 + _MARK)
+    thousands = min((rows - 1) // 1000, max(_FULL_BATCH_THOUSANDS, rows // 10_000))
+    return _marked(thousands)
+
+
+def replacing_threshold(records: int) -> int:
+    """Return the same for an index of `records` that is there and whose records are replaced in small steps."""
+    return _marked(round(math.sqrt(records) / 70))
+
+
+def _marked(thousands: int) -> int:
+    return min(_MOST_THOUSANDS, max(1, thousands)) * 1000 + _MARK
 
 
 def _is_ours(threshold: int) -> bool:

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from wherry.address import Address, secrets_of
 from wherry.errors import BadAddress
+from wherry.space import Metric
 
 SHORTEST, LONGEST = 3, 512
 RULE = (
@@ -29,7 +30,7 @@ RULE = (
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
 _IP = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
-_OPTIONS = {"tenant", "database", "token", "header"}
+_OPTIONS = {"tenant", "database", "token", "header", "metric"}
 _HEADERS = ("x-chroma-token", "authorization")
 _PORTS = {"http": 8000, "https": 443}
 DATABASE_FILE = "chroma.sqlite3"
@@ -47,7 +48,10 @@ class Server:
 
 @dataclass(frozen=True)
 class Place:
-    """One collection: in `folder` (a real path) or on `server`; `secrets` never show in a message."""
+    """One collection: in `folder` (a real path) or on `server`; `secrets` never show in a message.
+
+    stated: the metric the address states, for a collection that is still to be made.
+    """
 
     shown: str
     name: str
@@ -55,6 +59,7 @@ class Place:
     database: str
     folder: Path | None
     server: Server | None
+    stated: Metric | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -77,7 +82,7 @@ class Place:
 def place_of(address: Address) -> Place:
     """Read an address. Raises BadAddress."""
     from_server = address.scheme != "chroma"
-    address.require_options(_OPTIONS if from_server else set())
+    address.require_options(_OPTIONS if from_server else {"metric"})
     server = _server(address) if from_server else None
     secrets = secrets_of(address)
     if server is not None and "CHROMA_TOKEN" in os.environ:
@@ -89,6 +94,7 @@ def place_of(address: Address) -> Place:
         database=address.option("database") or "default_database",
         folder=None if from_server else _folder(address),
         server=server,
+        stated=address.stated_metric(),
         secrets=tuple(secrets),
     )
 
@@ -134,12 +140,16 @@ def _server(address: Address) -> Server:
         parts = urlsplit(f"{scheme}:{address.location}")
         host, port = parts.hostname, parts.port or _PORTS[scheme]
     except ValueError:
-        host, port = None, 0
+        raise _no_host(address) from None
     if not host:
-        raise BadAddress(f"{address} names no host", next="write chroma+http://HOST:PORT#COLLECTION")
+        raise _no_host(address)
     shown_host = f"[{host}]" if ":" in host else host
     base = f"{scheme}://{shown_host}:{port}{parts.path.rstrip('/')}"
     return Server(base, host, port, _headers(address, parts.username, parts.password))
+
+
+def _no_host(address: Address) -> BadAddress:
+    return BadAddress(f"{address} names no host", next="write chroma+http://HOST:PORT#COLLECTION")
 
 
 def _headers(address: Address, user: str | None, password: str | None) -> dict[str, str]:

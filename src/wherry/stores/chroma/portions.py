@@ -12,8 +12,8 @@ from wherry.stores.chroma.faults import LostVector
 from wherry.stores.chroma.rows import batch_of, joined
 
 PAGE_BYTES = 16 << 20
-# Chroma's client makes a Python number of every component; measured best between 100 and 1,000 rows.
-_MOST_ROWS, _MOST_VECTOR_BYTES = 1000, 2 << 20
+# Chroma's client makes a Python number of every component; measured best between 100 and 300 rows.
+_MOST_ROWS, _MOST_VECTOR_BYTES = 256, 2 << 20
 _FIRST_ROWS = 8
 # get(ids, with_everything) -> what Chroma's `get` returns.
 Get = Callable[[list[str], bool], dict[str, Any]]

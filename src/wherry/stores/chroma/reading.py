@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 from chromadb.api import ClientAPI
@@ -22,7 +23,7 @@ from wherry.stores.chroma.holds import processes_with
 from wherry.stores.chroma.links import FolderLink, ServerLink, batch_limit_here
 from wherry.stores.chroma.place import DATABASE_FILE, Place, closest
 from wherry.stores.chroma.portions import Portions
-from wherry.stores.chroma.rows import PARTS
+from wherry.stores.chroma.rows import get
 
 CARD = "wherry_space"
 METRICS = {"l2": Metric.L2, "cosine": Metric.COSINE, "ip": Metric.IP}
@@ -34,6 +35,7 @@ class ChromaSource:
 
     def __init__(self, place: Place) -> None:
         self.place = place
+        self._opening = threading.Lock()
         self._opened: FolderLink | ServerLink | None = None
         self._known: tuple[int, Handle] | None = None
 
@@ -70,7 +72,7 @@ class ChromaSource:
             name=handle.name,
             exists=True,
             count=count,
-            space=engine.filled_from(card),
+            space=engine.filled_from(card).with_metric(self.place.stated, self.address),
             index=_index(configuration),
             bytes=self._bytes(),
             notes=tuple(self._notes(engine, card, metadata)),
@@ -108,15 +110,15 @@ class ChromaSource:
         self._opened = self._known = None
 
     def _link(self) -> FolderLink | ServerLink:
-        if self._opened is None:
+        with self._opening:
             place = self.place
-            if place.server is not None:
+            if self._opened is None and place.server is not None:
                 self._opened = ServerLink(place, place.server)
-            elif place.folder is not None and place.is_there:
+            elif self._opened is None and place.folder is not None:
+                if not place.is_there:
+                    raise self._no_folder()
                 self._opened = FolderLink(place.folder)
-            else:
-                raise self._no_folder()
-        return self._opened
+            return cast("FolderLink | ServerLink", self._opened)
 
     @contextmanager
     def _using(self, anew: bool = False) -> Iterator[Handle]:
@@ -133,12 +135,14 @@ class ChromaSource:
     def _handle(self, client: ClientAPI) -> Handle:
         """Return the collection; asked for once per client. Raises NoSuchCollection."""
         link = self._link()
-        if self._known is None or self._known[0] != link.generation:
+        # Read once: another thread may forget it in between.
+        known = self._known
+        if known is None or known[0] != link.generation:
             handle = self._found(client)
             if handle is None:
                 raise self._no_collection(client)
-            self._known = (link.generation, handle)
-        return self._known[1]
+            self._known = known = (link.generation, handle)
+        return known[1]
 
     def _found(self, client: ClientAPI) -> Handle | None:
         if not self.place.name:
@@ -155,16 +159,7 @@ class ChromaSource:
         with translated(self.place), self._link().using() as client:
             handle = self._handle(client)
             try:
-                # What `handle.get` calls, without its checks and its float64: a fifth of the time.
-                return dict(
-                    client._server._get(  # type: ignore[attr-defined]
-                        handle.id,
-                        ids=ids,
-                        include=list(PARTS) if everything else [],
-                        tenant=handle.tenant,
-                        database=handle.database,
-                    )
-                )
+                return get(handle, ids, everything)
             except NotFoundError:
                 self._known = None
                 raise

@@ -23,6 +23,9 @@ BESIDE = "_wherry_metadata"
 # Chroma keeps a record's URI under this key itself and shows it apart; no other key may begin like it.
 URI = "chroma:uri"
 _RESERVED = ("chroma:", "#", "$")
+# First characters of keys that are looked at closely: those of reserved keys and of the empty one.
+_SUSPECT = ("", "c", "#", "$", "_")
+_FEW, _SHORT = 100, 2**62
 _LONG_INTEGER = re.compile(r"\d{19}")
 _INTEGERS = (-(2**63), 2**63)
 # Chroma's log is JSON, read by a parser that is off by a bit for longer fractions (11 % of random doubles).
@@ -45,6 +48,8 @@ def to_engine(text: str | None) -> tuple[Metadata | None, str | None]:
     if text is None:
         return None, None
     value = _parsed(text)
+    if value and len(value) < _FEW and all(map(_plain, value.items())):
+        return value, None
     native, exact = _native(value)
     uri = native.pop(URI, None)
     if not exact or not value:
@@ -69,6 +74,15 @@ def from_engine(metadata: Metadata | None, uri: str | None) -> str | None:
     if _same(native, expected):
         return str(beside)
     return _text(_edited(original, expected, native))
+
+
+def _plain(pair: tuple[str, Any]) -> bool:
+    """Tell quickly of the usual key and value that nothing has to be done about them."""
+    key, item = pair
+    if key[:1] in _SUSPECT and (key == URI or not _key_fits(key, item)):
+        return False
+    kind = type(item)
+    return kind is str or kind is bool or (kind is int and -_SHORT < item < _SHORT) or (kind is float and _exact(item))
 
 
 def _native(value: Metadata) -> tuple[Metadata, bool]:

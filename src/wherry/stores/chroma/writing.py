@@ -14,11 +14,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from json import JSONDecodeError
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 from chromadb.api import ClientAPI
+from chromadb.api.collection_configuration import CreateCollectionConfiguration
 from chromadb.api.models.Collection import Collection as Handle
 
 from wherry.errors import BadRecord, Rejected, UnknownMetric, Unsupported, WherryError
@@ -32,7 +34,7 @@ from wherry.stores.chroma.links import FolderLink, make_folder
 from wherry.stores.chroma.loading import Loading, loading_threshold
 from wherry.stores.chroma.place import Place, require_name
 from wherry.stores.chroma.reading import CARD, METRICS, ChromaSource
-from wherry.stores.chroma.rows import Columns, columns_of
+from wherry.stores.chroma.rows import Columns, add, columns_of
 
 _REPLACED_AT_ONCE = 256
 _IDS_AT_ONCE = 4096
@@ -54,7 +56,7 @@ class ChromaStore(ChromaSource):
     def describe(self) -> Collection:
         """Return what is there now, which may be nothing yet."""
         if not self._exists():
-            return Collection(self.place.name, False, 0, Space(), volume=self.place.volume)
+            return Collection(self.place.name, False, 0, Space(metric=self.place.stated), volume=self.place.volume)
         return super().describe()
 
     def prepare(self, space: Space, index: Index, rows: int) -> None:
@@ -75,7 +77,7 @@ class ChromaStore(ChromaSource):
             with translated(self.place), self._link().using() as client:
                 client.create_collection(
                     self.place.name,
-                    configuration={"hnsw": configuration},
+                    configuration=cast(CreateCollectionConfiguration, {"hnsw": configuration}),
                     metadata=_card_text(space),
                     embedding_function=None,
                 )
@@ -177,11 +179,8 @@ class ChromaStore(ChromaSource):
         try:
             return columns_of(batch)
         except ValueError as error:
-            raise Rejected(
-                f"metadata that is no JSON object ({type(error).__name__})",
-                where=self.address,
-                left="nothing of the batch was written",
-            ) from None
+            words = "metadata is no JSON object" if isinstance(error, JSONDecodeError) else str(error)
+            raise Rejected(words, where=self.address, left="nothing of the batch was written") from None
 
     def _require_lengths(self, batch: pa.RecordBatch) -> None:
         """Raise BadRecord for vectors that cosine would destroy: Chroma squares in float32."""
@@ -218,14 +217,14 @@ class ChromaStore(ChromaSource):
             return client.get_max_batch_size()
 
     def _add(self, part: Columns) -> None:
-        def add(handle: Handle) -> None:
-            handle.add(**part.arguments())
+        def act(handle: Handle) -> None:
+            add(handle, part)
             if handle._model.dimension is None:
                 # Chroma takes the dimension from the first record; ask again for it.
                 self._known = None
 
         try:
-            self._write(len(part), add)
+            self._write(len(part), act)
         except WherryError as error:
             if len(part) == 1 or error.__cause__ is None or not is_too_large(error.__cause__):
                 raise

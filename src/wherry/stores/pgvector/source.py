@@ -38,7 +38,7 @@ class PgSource:
         require_name(address)
         self._address = address
         self._server = server
-        self._metric = Metric.parse(address.options["metric"]) if address.option("metric") else None
+        self._metric = address.stated_metric()
         self._reader = Link(server, read_only=True)
         with self._reader.begin() as connection:
             self._database = str((connection.execute(_IDENTITY).fetchone() or ("",))[0])
@@ -210,9 +210,7 @@ class PgSource:
         known = Space(dimension=dimension, metric=indexes.metric_of(found))
         if card is not None and not card.stale:
             known = card.space.filled_from(known)
-        said = Space(metric=self._metric)
-        known.require_same(said, self.address, "its ?metric=")
-        return known.filled_from(said)
+        return known.with_metric(self._metric, self.address)
 
 
 def _measured(table: Table) -> sql.Composed:

@@ -39,7 +39,7 @@ class PgTarget(PgSource):
         with self._reader.begin() as connection:
             self._look(connection)
             if self._table.oid is None:
-                return Collection(f"{self._table.schema}.{self._table.name}", False, 0, Space())
+                return Collection(f"{self._table.schema}.{self._table.name}", False, 0, Space(metric=self._metric))
             return self._described(connection)
 
     def prepare(self, space: Space, index: Index, rows: int) -> None:
