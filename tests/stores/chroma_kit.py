@@ -21,6 +21,8 @@ from wherry.stores.base import Index
 from wherry.stores.chroma import ChromaSource, ChromaStore, open_source, open_target
 from wherry.testing.samples import sample
 
+# Where child programs find these tests.
+ROOT = Path(__file__).resolve().parents[2]
 _START_S = 30
 
 
@@ -110,4 +112,4 @@ def part(start: int, rows: int, seed: int = 0) -> pa.RecordBatch:
 def run_child(program: str, *arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
     """Run a program in a fresh Python of its own."""
     command = [sys.executable, "-c", program, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, cwd=ROOT)

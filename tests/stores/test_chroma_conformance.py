@@ -12,9 +12,8 @@ import chromadb
 from tests.stores.chroma_kit import chroma_server
 from wherry.testing.conformance import Fixtures, SourceConformance, StoreConformance
 from wherry.testing.conformance.claims import Claims
-from wherry.testing.conformance.collections import Holding, Preparing
 from wherry.testing.conformance.place import Place, scanned
-from wherry.testing.conformance.writing import Deleting, Replacing, Upserting
+from wherry.testing.conformance.writing import Replacing
 
 _SEGMENT = """
 SELECT s.id FROM segments s JOIN collections c ON c.id = s.collection WHERE c.name = ? AND s.scope = 'METADATA'
@@ -24,7 +23,7 @@ SELECT s.id FROM segments s JOIN collections c ON c.id = s.collection WHERE c.na
 class ChromaFolder(Fixtures):
     """Collections of one persistent folder."""
 
-    examples = 10
+    examples = 6
 
     def address(self, name: str) -> str:
         return f"chroma:{self.folder}/chroma#{quote(name, safe='')}"
@@ -50,7 +49,7 @@ class ChromaFolder(Fixtures):
 class ChromaServer(Fixtures):
     """Collections of a running `chroma run`."""
 
-    examples = 5
+    examples = 3
     secrets = ("t0p-s3cret",)
 
     def __init__(self, folder: Path) -> None:
@@ -89,7 +88,7 @@ class TestChromaFolder(WideVectors, StoreConformance):
     fixtures = ChromaFolder
 
 
-class TestChromaServer(WideVectors, SourceConformance, Upserting, Replacing, Deleting, Preparing, Holding, Claims):
+class TestChromaServer(WideVectors, SourceConformance, Replacing, Claims):
     """What a server could do differently; the rest of the store is the same code."""
 
     fixtures = ChromaServer

@@ -9,18 +9,22 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import chromadb
 import pytest
 
-from tests.stores.chroma_kit import by_id, fill, held, part, run_child, source, target
+from tests.stores.chroma_kit import ROOT, by_id, fill, held, part, run_child, source, target
 from wherry.canonical import digests
+from wherry.errors import Busy
 from wherry.space import Metric, Space
 from wherry.stores.base import Index
+from wherry.stores.chroma import ChromaStore, loading
 from wherry.stores.chroma.backlog import backlog
 from wherry.stores.chroma.guard import guarded, recover
-from wherry.stores.chroma.loading import MOST, loading_threshold
+from wherry.stores.chroma.loading import loading_threshold
 from wherry.testing.samples import sample
 
 DIMENSION = 8
@@ -70,10 +74,11 @@ def test_index_files_torn_by_a_kill_are_put_back(tmp_path: Path) -> None:
 
 
 _TEAR = """
+from wherry.stores.chroma.backlog import backlog
 from wherry.stores.chroma.guard import guarded
 with store._link().using() as client:
     collection = str(store._handle(client).id)
-with guarded(store.place.folder, collection, 1, 1):
+with guarded(store.place.folder, backlog(store.place.folder, collection)):
     for path in store.place.folder.glob("*/*"):
         if path.suffix in (".bin", ".pickle"):
             os.truncate(path, path.stat().st_size // 2)
@@ -96,15 +101,33 @@ def test_a_kill_after_the_index_was_written_keeps_it(tmp_path: Path) -> None:
     assert copies(tmp_path) == []
 
 
-def test_a_copy_in_use_is_not_taken_for_one_that_was_left(tmp_path: Path) -> None:
+def test_nobody_looks_while_the_index_is_rewritten(tmp_path: Path) -> None:
+    """A copy that is in use is not taken for one that was left."""
     fill(tmp_path, sample(1100, DIMENSION))
     with closing(source(tmp_path)) as store, store._link().using() as client:
         collection = str(store._handle(client).id)
-        with guarded(tmp_path, collection, 1, 1):
-            assert copies(tmp_path)
-            assert recover(tmp_path) == []
-            assert copies(tmp_path)
+        with ThreadPoolExecutor(1) as pool:
+            with guarded(tmp_path, backlog(tmp_path, collection)):
+                assert copies(tmp_path)
+                opening = pool.submit(recover, tmp_path)
+                with pytest.raises(TimeoutError):
+                    opening.result(0.2)
+                assert copies(tmp_path)
+            assert opening.result(10) == []
         assert copies(tmp_path) == []
+
+
+def test_a_torn_index_is_not_put_back_under_somebody_who_has_it_open(tmp_path: Path) -> None:
+    fill(tmp_path, sample(1100, DIMENSION))
+    killed(_TEAR, tmp_path, 100)
+    left = copies(tmp_path)
+    with subprocess.Popen(["sleep", "60"], stdin=(tmp_path / "chroma.sqlite3").open()) as guest:
+        with pytest.raises(Busy, match=f"process {guest.pid}"):
+            source(tmp_path)
+        guest.kill()
+    assert copies(tmp_path) == left != []
+    with closing(source(tmp_path)) as store:
+        assert held(store).num_rows == 1100
 
 
 def test_a_kill_between_delete_and_add_leaves_a_few_out_until_the_next_write(tmp_path: Path) -> None:
@@ -120,14 +143,14 @@ def test_a_kill_between_delete_and_add_leaves_a_few_out_until_the_next_write(tmp
 def test_a_killed_load_is_finished_by_the_next(tmp_path: Path) -> None:
     """The setting for loading goes back to Chroma's own, and the index files hold what is there."""
     killed("store.upsert(sample(2500, 8)); die()", tmp_path, 40_000)
-    assert loading_threshold(40_000) == MOST
+    assert loading_threshold(40_000) > 2500
     with closing(target(tmp_path)) as store:
         store.prepare(SPACE, Index(), 2500)
         store.upsert(part(2500, 10))
         store.finish(SPACE, Index())
+        assert setting(store) == 1000
         with store._link().using() as client:
             handle = store._handle(client)
-        assert handle.configuration_json["hnsw"]["sync_threshold"] == 1000
         state = backlog(tmp_path, str(handle.id))
     assert state is not None
     assert state.waiting < 10
@@ -135,25 +158,46 @@ def test_a_killed_load_is_finished_by_the_next(tmp_path: Path) -> None:
         assert digests(held(store)) == digests(by_id(sample(2510, DIMENSION)))
 
 
-def test_a_collection_that_is_there_is_loaded_without_a_copy_per_thousand(tmp_path: Path) -> None:
+def test_an_index_that_grows_is_rewritten_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rewriting costs a copy of all of it; the setting for that goes back at the end."""
+    monkeypatch.setattr(loading, "replacing_threshold", lambda records: 4011)
     fill(tmp_path, sample(5, DIMENSION))
+    settings = []
     with closing(target(tmp_path)) as store:
         store.prepare(SPACE, Index(), 5000)
         for start in range(5, 5005, 500):
             store.upsert(part(start, 500))
-        with store._link().using() as client:
-            assert store._handle(client).configuration_json["hnsw"]["sync_threshold"] == MOST
+            settings.append(setting(store))
+        assert settings == [1000] * 3 + [4011] * 7
         store.finish(SPACE, Index())
-        with store._link().using() as client:
-            assert store._handle(client).configuration_json["hnsw"]["sync_threshold"] == 1000
+        assert setting(store) == 1000
     with closing(source(tmp_path)) as store:
-        assert digests(held(store)) == digests(by_id(sample(5005, DIMENSION)))
+        assert digests(held(store)) == digests(by_id(part(0, 5005)))
+
+
+def test_settings_that_somebody_chose_stay(tmp_path: Path) -> None:
+    with closing(chromadb.PersistentClient(str(tmp_path))) as client:
+        client.create_collection(
+            "guides", embedding_function=None, configuration={"hnsw": {"space": "l2", "sync_threshold": 300}}
+        )
+    with closing(target(tmp_path)) as store:
+        store.prepare(SPACE, Index(), 2000)
+        for start in range(0, 2000, 250):
+            store.upsert(part(start, 250))
+        store.finish(SPACE, Index())
+        assert setting(store) == 300
+
+
+def setting(store: ChromaStore) -> int:
+    """Return after how many operations Chroma is set to rewrite a collection's index."""
+    with store._link().using() as client:
+        return store._handle(client).configuration_json["hnsw"]["sync_threshold"]
 
 
 def test_a_full_disk_is_told_and_harms_nothing(tmp_path: Path) -> None:
     child = subprocess.run(
         ["unshare", "--map-root-user", "--mount", "sh", "-c", _SMALL_DISK, "sh", tmp_path, sys.executable, _FULL],
-        capture_output=True, text=True, timeout=100, check=False,
+        capture_output=True, text=True, timeout=100, check=False, cwd=ROOT,
     )  # fmt: skip
     if child.returncode == 77 or "unshare" in child.stderr:
         pytest.skip("this machine lets nobody mount a small disk")
@@ -184,7 +228,7 @@ assert written > 0
 store.close()
 ballast.unlink()
 from wherry.canonical import digests
-from tests.stores.chroma_kit import by_id, held
+from tests.stores.chroma_kit import ROOT, by_id, held
 store = open_target(f"chroma:{sys.argv[1]}#guides")
 store.prepare(space, Index(), written)
 found = held(store)
@@ -200,7 +244,7 @@ def killed_at_random(folder: Path, seed: int) -> None:
     """Kill a child that writes, replaces and makes Chroma rewrite its index all the time; check, go on."""
     chance = random.Random(seed)
     command = [sys.executable, "-c", _BEGIN + _BUSY, str(folder), "100"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
         assert child.stdout is not None
         written = 0
         end = None
@@ -242,8 +286,7 @@ while written < 4000:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_at_a_random_moment(tmp_path: Path, seed: int) -> None:
-    for number in range(2):
-        killed_at_random(tmp_path / "db", seed * 100 + number)
+    killed_at_random(tmp_path / "db", seed)
 
 
 @pytest.mark.campaign

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-import os
 import sqlite3
 import time
 from contextlib import closing, suppress
@@ -20,6 +20,7 @@ from wherry.canonical import digests
 from wherry.errors import (
     BadAddress,
     BadRecord,
+    Busy,
     Integrity,
     NoSuchCollection,
     Refused,
@@ -437,24 +438,13 @@ def test_a_lost_vector_is_a_reject_and_can_be_written_anew(tmp_path: Path) -> No
         assert digests(store.fetch(pa.array(["ghost"])).records) == digests(ghost)
 
 
-def test_a_held_collection_names_its_holder(tmp_path: Path) -> None:
-    fill(tmp_path, sample(3, DIMENSION))
-    with closing(target(tmp_path)) as store, store.exclusive():
-        child = run_child(_HOLDER, tmp_path)
-    assert child.stdout.strip() == f"process {os.getpid()}", child.stderr
-
-
-_HOLDER = """
-import re, sys
-from wherry.errors import Busy
-from wherry.stores.registry import open_target
-store = open_target(f"chroma:{sys.argv[1]}#guides")
-try:
-    with store.exclusive():
-        pass
-except Busy as error:
-    print(re.search(r"process \\d+", error.what)[0])
-"""
+def test_a_held_folder_names_its_holder(tmp_path: Path) -> None:
+    with (tmp_path / ".wherry.lock").open("w") as lock, closing(target(tmp_path)) as store:
+        lock.write("4711")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(Busy, match="process 4711"):
+            store.prepare(SPACE, Index(), 1)
 
 
 def test_the_engine_reports_its_version() -> None:

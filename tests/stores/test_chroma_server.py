@@ -29,7 +29,7 @@ from wherry.errors import (
 from wherry.record import make_batch, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.base import Index
-from wherry.stores.chroma import ChromaStore, links, open_source, open_target
+from wherry.stores.chroma import ChromaStore, open_source, open_target
 from wherry.stores.chroma.place import place_of
 from wherry.testing.samples import sample
 
@@ -215,8 +215,7 @@ def test_a_server_that_is_not_there() -> None:
         store.describe()
 
 
-def test_a_server_that_says_nothing(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "_ANSWER_S", 0.3)
+def test_a_server_that_says_nothing(port: int) -> None:
     with closing(open_target(at(port, "silent"))) as store:
         store.prepare(SPACE, Index(), 1)
         batch = make_batch(["a"], np.ones((1, 8), dtype=np.float32), ["가" * 60_000], [None])
