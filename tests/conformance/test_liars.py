@@ -85,7 +85,7 @@ def test_marks_that_miss_a_change_are_caught(tmp_path: Path) -> None:
 def test_every_capability_has_its_liar() -> None:
     lied_about = {name for flaw in FLAWS for name in flaw.admitted} | {"detects_changes"}
     # What no protocol shows yet, and what has tests of its own below.
-    apart = {"text_in_place", "atomic_switch", "max_batch"}
+    apart = {"text_in_place", "atomic_switch", "max_batch", "needs_metric", "checked_metadata"}
     assert {field.name for field in fields(Capabilities)} == lied_about | apart
 
 
