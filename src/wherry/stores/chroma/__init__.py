@@ -8,6 +8,9 @@ What to know before using it:
   collections are not touched. A folder that may not be written to cannot be opened at all.
 - Chroma's index files bear one writing process. While Wherry writes a folder, no other process may have
   it open; afterwards, programs that had it open must open it again.
+- What a write returned from survives a kill, and an index that a kill left half-written is put back by
+  whoever opens the folder next through Wherry. Chroma by itself loses the vectors then.
+- Chroma keeps a whole index in memory, for reading too.
 - Under cosine, vectors come back within two units in the last place; under l2 and ip, bit by bit.
 
 The names of this module are what the registry asks for. Importing it takes about 0.6 s, all of it Chroma.

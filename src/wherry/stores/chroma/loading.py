@@ -24,7 +24,6 @@ USUAL = 1000
 # the copy of the index as well: small collections want few thousands, large ones more. The remainder is
 # one that nobody would choose, by which the number is known as ours.
 _MOST_THOUSANDS, _MARK = 20, 11
-_FULL_BATCH_THOUSANDS = 4
 _PATIENCE = 2
 
 
@@ -88,16 +87,12 @@ class Loading:
 
 
 def loading_threshold(rows: int) -> int:
-    """Return after how many operations Chroma shall rewrite a new index while `rows` records are loaded.
-
-    A little fewer than all of them, or than a full batch: the last write then brings the files up to date.
-    """
-    thousands = min((rows - 1) // 1000, max(_FULL_BATCH_THOUSANDS, rows // 10_000))
-    return _marked(thousands)
+    """Return after how many operations Chroma shall rewrite a new index while `rows` records are loaded."""
+    return _marked(rows // 10_000)
 
 
 def replacing_threshold(records: int) -> int:
-    """Return the same for an index of `records` that is there and whose records are replaced in small steps."""
+    """Return the same for an index of `records` that is there and may be written in small steps."""
     return _marked(round(math.sqrt(records) / 70))
 
 
