@@ -17,17 +17,18 @@ from bench.measure import Bar, in_turn, per_second, rate_ratios, timed
 from bench.pg_copy import TARGET, fresh
 from wherry.record import make_batch, vectors_of
 from wherry.space import Metric, Space
-from wherry.stores.base import Index
+from wherry.stores.base import Index, Writable
 from wherry.stores.registry import open_target
 
 ROWS = 6_000
+OUT_ROWS = 20_000
 _SIZES = (500, 1_000, 2_500, 5_000)
 _numbers = itertools.count()
 
 
 def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
     """Find Chroma's best batch size, then measure both directions beside it."""
-    batch = _filled("bench")
+    batch = _filled("bench", ROWS)
     _archive(folder)
     size = min(_SIZES, key=lambda n: timed(lambda: _add(folder, batch, n)))
     add, from_memory, from_archive = in_turn(
@@ -39,12 +40,13 @@ def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
         rounds,
     )
     source = f"chroma:{folder / 'chroma-source'}#bench"
-    wherry.sync("memory:#bench", source)
+    _filled("bench-out", OUT_ROWS)
+    wherry.sync("memory:#bench-out", source, level="counted")
     page = min(_SIZES, key=lambda n: timed(lambda: _get(folder / "chroma-source", n)))
     get, out = in_turn([lambda: _get(folder / "chroma-source", page), lambda: _out(source)], rounds)
     shown = f"add {per_second(ROWS, add)} (best batch {size}), memory {per_second(ROWS, from_memory)}"
     shown += f", archive {per_second(ROWS, from_archive)}"
-    back = f"get {per_second(ROWS, get)} (best page {page}), Chroma -> pg {per_second(ROWS, out)}"
+    back = f"get {per_second(OUT_ROWS, get)} (best page {page}), Chroma -> pg {per_second(OUT_ROWS, out)}, no index"
     return [
         Bar("2a", "memory -> Chroma / native collection.add", 0.95, True, rate_ratios(from_memory, add), shown),
         Bar(
@@ -59,17 +61,17 @@ def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
     ]
 
 
-def _filled(name: str):  # type: ignore[no-untyped-def]
+def _filled(name: str, rows: int):  # type: ignore[no-untyped-def]
     rng = np.random.default_rng(1)
-    vectors = rng.standard_normal((ROWS, tables.DIMENSION)).astype(np.float32)
+    vectors = rng.standard_normal((rows, tables.DIMENSION)).astype(np.float32)
     batch = make_batch(
-        [f"rec-{i:08d}" for i in range(ROWS)],
+        [f"rec-{i:08d}" for i in range(rows)],
         vectors,
-        [f"건강검진 결과를 읽는 법 {i}" for i in range(ROWS)],
-        [f'{{"source": "guide_{i % 97}.pdf", "page": {i % 40}, "score": 0.25}}' for i in range(ROWS)],
+        [f"건강검진 결과를 읽는 법 {i}" for i in range(rows)],
+        [f'{{"source": "guide_{i % 97}.pdf", "page": {i % 40}, "score": 0.25}}' for i in range(rows)],
     )
     store = open_target(f"memory:#{name}")
-    store.prepare(Space(tables.DIMENSION, Metric.L2), Index(), ROWS)
+    store.prepare(Space(tables.DIMENSION, Metric.L2), Index(), rows)
     store.upsert(batch)
     return batch
 
@@ -107,9 +109,27 @@ def _get(path: Path, page: int) -> None:
         collection.get(ids=ids[start : start + page], include=["embeddings", "documents", "metadatas"])
 
 
+class _WithoutIndex:
+    """A target whose vector index is left for later: reading does not build one either."""
+
+    def __init__(self, store: Writable) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def finish(self, space: Space, index: Index) -> None:
+        """Finish, with no index wanted."""
+        self._store.finish(space, Index())
+
+
 def _out(source: str) -> None:
     fresh()
-    wherry.sync(source, f"pgvector:#{TARGET}", level="counted")
+    store = open_target(f"pgvector:#{TARGET}")
+    try:
+        wherry.sync(source, _WithoutIndex(store), level="counted")  # type: ignore[arg-type]
+    finally:
+        store.close()
 
 
 def _client(path: Path):  # type: ignore[no-untyped-def]

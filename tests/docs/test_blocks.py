@@ -33,9 +33,7 @@ def test_the_make_targets_the_documents_name_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for page in pages():
         for target in re.findall(r"`make (\w+)`|^make (\w+)", page.read_text(encoding="utf-8"), re.M):
-            assert re.search(rf"^{''.join(target)}:", makefile, re.M), (
-                f"{page.name} names make {''.join(target)}"
-            )
+            assert re.search(rf"^{''.join(target)}:", makefile, re.M), f"{page.name} names make {''.join(target)}"
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
@@ -53,6 +51,4 @@ def _run(block: Block, folder: Path) -> None:
         [*command, block.body], cwd=folder, env=env, capture_output=True, text=True, timeout=200, check=False
     )
     where = f"{block.page.name}:{block.line}"
-    assert done.returncode == block.exit_code, (
-        f"{where} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
-    )
+    assert done.returncode == block.exit_code, f"{where} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"

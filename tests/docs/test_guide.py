@@ -10,6 +10,4 @@ _SHELF = ROOT / "tests" / "engines" / "shelf"
 def test_the_guide_shows_the_engine_that_the_tests_run() -> None:
     bodies = "\n".join(block.body for block in blocks(ROOT / "docs" / "add-an-engine.md"))
     for name in ("pyproject.toml", "shelf.py", "test_shelf.py"):
-        assert (_SHELF / name).read_text(encoding="utf-8") in bodies, (
-            f"docs/add-an-engine.md and {name} differ"
-        )
+        assert (_SHELF / name).read_text(encoding="utf-8") in bodies, f"docs/add-an-engine.md and {name} differ"

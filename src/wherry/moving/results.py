@@ -92,7 +92,8 @@ class SyncResult:
     """What a sync did. `read = written + unchanged + quarantined` always holds.
 
     verified: the weakest level that covers the whole target. equal: whether the target now holds
-    exactly what the source holds. redone: records written again because a run before was cut short.
+    exactly what the source holds. seconds: of the whole run; copying: of the part from the first record
+    read to the last one written (and read back), without index, statistics and the closing count.
     """
 
     source: str
@@ -107,6 +108,7 @@ class SyncResult:
     equal: bool
     seconds: float
     run: str
+    copying: float = 0.0
     created: int = 0
     changed: int = 0
     notes: tuple[str, ...] = ()

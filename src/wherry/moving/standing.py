@@ -134,16 +134,16 @@ def rest_of(source: Readable, ledger: Ledger, standing: Standing | None, stock: 
     return Rest(wanted, since.count, listing=since.count != standing.ids.count + added)
 
 
-def written_by_others(target: Readable, ledger: Ledger, run: str, mark: str | None) -> list[str]:
-    """Return the ids that were written at the target since a mark, and not by this run.
+def written_by_others(target: Readable, ledger: Ledger, run: str, mark: str | None) -> tuple[int, list[str]]:
+    """Return how many records the target holds, and the ids written since a mark and not by this run.
 
-    Empty also where the engine cannot tell, as after a run that wrote most of a collection.
+    No ids also where the engine cannot tell, as after a run that wrote most of a collection.
     """
     since = _since(target, mark)
     if since is None:
-        return []
+        return target.describe().count, []
     listed = since.ids.to_pylist()
-    return sorted(set(listed) - ledger.written_by(run, listed))
+    return since.count, sorted(set(listed) - ledger.written_by(run, listed))
 
 
 def _known_then(ledger: Ledger, ids: list[str], stock: Stock) -> int:

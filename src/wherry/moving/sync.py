@@ -165,6 +165,7 @@ class _Run:
         self.batch = min(WRITE_ROWS, target.capabilities.max_batch or WRITE_ROWS)
         self.verified = Level.COUNTED
         self.balanced = False
+        self.copying = 0.0
         self.ids = Census()
         self.notes = [*outline.from_.notes, *outline.to.notes]
 
@@ -189,17 +190,21 @@ class _Run:
                 conveyor.read,
                 self.source.capabilities,
             )
+            began = time.perf_counter()
             self._cross(self._pages(sorter, rest, held), sorter, conveyor)
             self.tally.require_conserved()
             self._delete(sorter, held)
+            self.copying = time.perf_counter() - began
+        # What was not written to holds what it held when its stock was taken.
+        found, others = self.ids.count, []
         if standing is None or self.tally.moved:
             self.progress("finish", 0, None)
             self.target.finish(self.outline.space, self.outline.from_.index)
-        self._check(rest)
-        if standing is None or self.tally.moved:
             # In this order: what somebody writes between the two is seen now and once more next time.
             before, target_mark = target_mark, mark_of(self.target)
-            self._doubt_others(before)
+            found, others = written_by_others(self.target, self.ledger, self.run, before)
+        self._check(rest, found)
+        self._doubt(others)
         if self.balanced and not self.tally.quarantined:
             Standing(self.ids, self.source.identity, mark, target_mark).remember(self.journal)
 
@@ -302,14 +307,12 @@ class _Run:
     def _require_few(self, deletions: int, held: int) -> None:
         require_few(deletions, held, self.wishes.allow_mass_delete, self.source.address, self.target.address)
 
-    def _check(self, rest: Rest | None) -> None:
+    def _check(self, rest: Rest | None, found: int) -> None:
         """Compare what both sides say they hold with what was done, and name the level that was reached."""
         offered = self.source.describe().count if rest is None else rest.count
         if offered != self.tally.read:
             self.notes.append(f"{self.tally.read:,} records were read; the source now counts {offered:,}")
         kept, held = self.tally.read - self.tally.quarantined, self.ledger.count()
-        # What was not written to holds what it held when its stock was taken.
-        found = self.target.describe().count if self.tally.moved else self.ids.count
         # Quarantine may keep an older record in the target; without it all counts are one number.
         self.balanced = found == held and offered == self.tally.read and kept <= held
         self.balanced = self.balanced and (kept == held or self.tally.quarantined > 0)
@@ -322,9 +325,8 @@ class _Run:
         else:
             self.verified = Level.DEEP if looked_at_all else Level.DIGESTS
 
-    def _doubt_others(self, before: str | None) -> None:
+    def _doubt(self, others: list[str]) -> None:
         """Doubt what somebody else wrote at the target while this run was at work."""
-        others = written_by_others(self.target, self.ledger, self.run, before)
         if others:
             self.ledger.doubt(others)
             self.balanced = False
@@ -346,6 +348,7 @@ class _Run:
             verified=self.verified.word,
             equal=self.balanced and not self.tally.quarantined,
             seconds=round(seconds, 3),
+            copying=round(self.copying, 3),
             run=self.run,
             created=self.tally.created,
             changed=self.tally.changed,

@@ -105,9 +105,7 @@ class Shelf(ShelfSource):
         """Store a batch in one transaction; a record under a known id is replaced whole."""
         wanted = self.describe().space.dimension
         if dimension_of(batch) != wanted:
-            raise Rejected(
-                f"{dimension_of(batch)} components, the collection has {wanted}", where=self.address
-            )
+            raise Rejected(f"{dimension_of(batch)} components, the collection has {wanted}", where=self.address)
         rows = zip(
             batch.column("id").to_pylist(),
             [vector.tobytes() for vector in vectors_of(batch)],
