@@ -131,9 +131,9 @@ def test_evil_table_name_is_only_a_name(wherry: Wherry, pg: psycopg.Connection, 
 def test_schema_and_table_are_told_apart(wherry: Wherry, pg: psycopg.Connection, name: str) -> None:
     pg.execute(f"CREATE SCHEMA {name}")
     start = fill("start", sample(12), Metric.L2)
-    assert wherry("sync", start, f"pgvector:#{name}.docs").code == 0
-    assert pg.execute(f"SELECT count(*) FROM {name}.docs").fetchone() == (12,)
-    assert absent("pgvector:#docs")
+    assert wherry("sync", start, f"pgvector:#{name}.{name}t").code == 0
+    assert pg.execute(f"SELECT count(*) FROM {name}.{name}t").fetchone() == (12,)
+    assert absent(f"pgvector:#{name}t")
 
 
 def test_source_needs_no_right_to_write(wherry: Wherry, pg: psycopg.Connection, name: str, tmp_path: Path) -> None:

@@ -54,6 +54,8 @@ def wherry(
       postgresql://user@host/db#docs           a table of any server
       chroma:./folder#docs                     a Chroma folder
       chroma+http://host:8000#docs             a Chroma server
+      qdrant:./folder#docs                     Qdrant's engine in a folder
+      qdrant+http://host:6333#docs             a Qdrant server
 
     \b
     Exit codes:
