@@ -7,7 +7,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -29,6 +31,22 @@ def shared_home() -> Iterator[Path]:
         patch.setenv("WHERRY_HOME", str(folder))
         server.stop()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def pg(shared_home: Path) -> Iterator[psycopg.Connection]:
+    """A connection of the administrator, in autocommit mode, to the shared embedded server."""
+    with psycopg.connect(server.start(), autocommit=True) as connection:
+        # These tests end no machine: what the server would do for that is time they need not spend.
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
+        yield connection
+
+
+@pytest.fixture
+def name() -> str:
+    """The name of a collection that nobody made yet."""
+    return f"t{uuid4().hex[:10]}"
 
 
 @pytest.fixture(autouse=True)
