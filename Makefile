@@ -9,7 +9,7 @@ demo: $(VENV)/.installed-all      ## play the main job on a knowledge base that 
 	$(BIN)/wherry demo
 
 test: $(VENV)/.installed-test lint ## all tests that belong to a commit
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --randomly-seed=1
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check src tests bench
@@ -19,7 +19,7 @@ bench: $(VENV)/.installed-test    ## the performance bars, as ratios within one 
 	$(BIN)/python -m bench
 
 campaign: $(VENV)/.installed-test ## the slow proofs: random kills, fuzzing, scale
-	$(BIN)/python -m pytest -m campaign -p no:randomly --timeout 3000
+	WHERRY_HYPOTHESIS=campaign $(BIN)/python -m pytest -m campaign -p no:randomly --timeout 3000
 
 clean:
 	rm -rf $(VENV) .wherry

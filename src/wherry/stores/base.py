@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import pyarrow as pa
 
 from wherry.record import Page, Reject
 from wherry.space import Metric, Space
+from wherry.where import Where
 
 PAGE_ROWS = 4096
 
@@ -202,6 +204,35 @@ class Writable(Readable, Protocol):
 
 
 @dataclass(frozen=True)
+class Hit:
+    """A record that a search found.
+
+    similarity: higher is nearer; cosine runs from -1 to 1, for l2 and l1 it is minus the distance, for ip the
+    product. distance: what the engine said, in `metric`'s own terms (cosine: 1 - cosine; l2: the root; ip:
+    minus the product). metadata: JSON text or None.
+    """
+
+    id: str
+    similarity: float
+    distance: float
+    text: str | None = None
+    metadata: str | None = None
+
+
+@runtime_checkable
+class Searchable(Readable, Protocol):
+    """A collection that finds what is near a vector by itself."""
+
+    def search(self, vector: np.ndarray, k: int, where: Where | None = None, exact: bool = False) -> list[Hit]:
+        """Return the k records nearest to a float32 vector of shape (dimension,), nearest first.
+
+        where: a condition on metadata; k records come back where k satisfy it. exact: no approximate index is
+        used. Ties are ordered by id. Raises WrongDimension or Unsupported.
+        """
+        ...
+
+
+@dataclass(frozen=True)
 class Touched:
     """What happened to a collection since a mark.
 
@@ -247,6 +278,7 @@ __all__ = [
     "PAGE_ROWS",
     "Capabilities",
     "Collection",
+    "Hit",
     "IdKind",
     "Index",
     "Kind",
@@ -254,6 +286,7 @@ __all__ = [
     "Probe",
     "Readable",
     "Reject",
+    "Searchable",
     "Touched",
     "Versioned",
     "Writable",

@@ -1,0 +1,1 @@
+"""Searching a collection, and answering from it."""

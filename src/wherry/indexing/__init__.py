@@ -1,0 +1,1 @@
+"""Keeping an index true to its documents."""
