@@ -43,13 +43,18 @@ class HashEmbedder:
             raise BadAddress(f"an embedder cannot have {dimension} dimensions", next="use hash:1024")
         self.dimension = dimension
 
+    @property
+    def spec(self) -> str:
+        """Return the spec it is opened by: `hash:1024`."""
+        return f"hash:{self.dimension}"
+
     def space(self) -> Space:
         """Return the card of the vectors this embedder makes."""
         return Space(
             dimension=self.dimension,
             metric=Metric.COSINE,
             provider="hash",
-            model=f"hash:{self.dimension}",
+            model=self.spec,
             model_digest=f"chars-{'-'.join(map(str, SIZES))}-xxh3-v{VERSION}",
             normalised=True,
         )
@@ -63,6 +68,13 @@ class HashEmbedder:
         for start, points in self._groups(texts):
             vectors[start : start + len(points)] = self._embed(points)
         return vectors
+
+    def embed_query(self, text: str) -> np.ndarray:
+        """Return the unit vector of a question, which is embedded as a document is: float32, shape (dimension,)."""
+        return self.embed([text])[0]
+
+    def close(self) -> None:
+        """Release nothing: there is no connection."""
 
     def _groups(self, texts: Sequence[str]) -> Iterator[tuple[int, list[np.ndarray]]]:
         """Cut the texts into groups of bounded memory: (position of the first, code points of each)."""
