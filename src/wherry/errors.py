@@ -4,6 +4,7 @@
     ├── Different            1   two collections differ; the tool did not fail
     ├── Usage                2
     │   ├── UnknownStore         no engine for this address
+    │   ├── UnknownModel         no provider for this model spec
     │   ├── MissingExtra         the engine's package is not installed
     │   ├── BadAddress           the address cannot be read
     │   └── Unsupported          the engine cannot do this
@@ -19,12 +20,14 @@
     │   ├── RateLimited *        the store asked us to wait
     │   ├── NoSuchCollection     the collection does not exist
     │   ├── AuthFailed           the credentials were refused
+    │   ├── QuotaExceeded        the account's quota or money is used up
     │   ├── DiskFull             the disk is full
     │   └── Rejected             the store refused the request
     ├── BadRecord            5   records could not cross; the rest is done
     ├── Integrity            6
     │   ├── ArchiveCorrupt       a file is damaged or contradicts itself
     │   ├── JournalCorrupt       the journal cannot be read
+    │   ├── BadAnswer            a model's answer does not fit the question
     │   └── ReadBackDiffers      what was written does not read back equal
     ├── Busy                 7   another run holds the target
     └── Interrupted        130   stopped by the user; resumable
@@ -85,6 +88,10 @@ class Usage(WherryError):
 
 class UnknownStore(Usage):
     """No engine answers to this address."""
+
+
+class UnknownModel(Usage):
+    """No provider answers to this model spec."""
 
 
 class MissingExtra(Usage):
@@ -161,12 +168,21 @@ class AuthFailed(StoreError):
     """The store refused the credentials."""
 
 
+class QuotaExceeded(StoreError):
+    """The quota or the money of the account is used up."""
+
+
 class DiskFull(StoreError):
     """The disk is full."""
 
 
 class Rejected(StoreError):
     """The store refused the request."""
+
+    def __init__(self, what: str = "", *, divisible: bool = False, **kw: str) -> None:
+        super().__init__(what, **kw)
+        # Whether one item of a batch may be the reason, so that the others are worth sending without it.
+        self.divisible = divisible
 
 
 class BadRecord(WherryError):
@@ -187,6 +203,10 @@ class ArchiveCorrupt(Integrity):
 
 class JournalCorrupt(Integrity):
     """The journal cannot be read."""
+
+
+class BadAnswer(Integrity):
+    """The answer of the model does not fit the question."""
 
 
 class ReadBackDiffers(Integrity):
