@@ -15,8 +15,9 @@ Unicode) is a `Reject`: an id and a reason, which ends in quarantine and never d
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,20 +49,88 @@ class Reject:
     detail: str = ""
 
 
-@dataclass(frozen=True)
+class Native:
+    """Records as an engine sent them, decoded only when somebody asks.
+
+    Rows of equal forms that have equal bytes are equal records, so a store of the same kind can compare
+    them and take them as they are.
+
+    form: what the bytes mean, in words that only stores of one kind read. rows: binary, one per record. ids:
+    strings, aligned. plain: no row needs a closer look before it is written: its vector is finite and not
+    zero, its metadata short.
+    """
+
+    def __init__(
+        self,
+        form: str,
+        rows: pa.ChunkedArray,
+        ids: pa.Array,
+        plain: bool,
+        decode: Callable[[pa.ChunkedArray], pa.RecordBatch],
+    ) -> None:
+        self.form, self.rows, self.ids, self.plain = form, rows, ids, plain
+        self._decode = decode
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def records(self) -> pa.RecordBatch:
+        """The records, decoded."""
+        return self._decode(self.rows)
+
+    def equals(self, other: Native) -> bool:
+        """Tell whether both hold the same records in the same order; False may also mean "look closer"."""
+        return self.form == other.form and self.rows.equals(other.rows)
+
+    def take(self, rows: pa.Array) -> Native:
+        """Return some rows, by number."""
+        return self._with(self.rows.take(rows), self.ids.take(rows))
+
+    def slice(self, start: int, rows: int) -> Native:
+        """Return some rows; nothing is copied."""
+        return self._with(self.rows.slice(start, rows), self.ids.slice(start, rows))
+
+    @staticmethod
+    def joined(parts: Sequence[Native]) -> Native | None:
+        """Return several as one, None when their forms differ."""
+        first = parts[0]
+        if any(part.form != first.form for part in parts):
+            return None
+        rows = pa.chunked_array([chunk for part in parts for chunk in part.rows.chunks], type=pa.binary())
+        ids = pa.concat_arrays([part.ids for part in parts])
+        return Native(first.form, rows, ids, all(part.plain for part in parts), first._decode)
+
+    def _with(self, rows: pa.ChunkedArray, ids: pa.Array) -> Native:
+        return Native(self.form, rows, ids, self.plain, self._decode)
+
+
 class Page:
     """What one step of a scan yields.
 
-    records: the batch. rejects: what the store holds here but no batch can.
+    records: the batch. rejects: what the store holds here but no batch can. native: the same records as the
+    engine sent them, where it offers that; then the batch is made when it is first asked for.
     """
 
-    records: pa.RecordBatch
-    rejects: list[Reject] = field(default_factory=list)
+    def __init__(self, records: pa.RecordBatch | Native, rejects: list[Reject] | None = None) -> None:
+        self.native = records if isinstance(records, Native) else None
+        self._records = None if isinstance(records, Native) else records
+        self.rejects = [] if rejects is None else rejects
+
+    @property
+    def records(self) -> pa.RecordBatch:
+        """The records of the page."""
+        return self._records if self.native is None else self.native.records
+
+    @property
+    def ids(self) -> pa.Array:
+        """The ids of the records; nothing is decoded for them."""
+        return self.records.column("id") if self.native is None else self.native.ids
 
     @property
     def read(self) -> int:
         """How many records of the store this page accounts for."""
-        return self.records.num_rows + len(self.rejects)
+        return len(self.ids) + len(self.rejects)
 
 
 def schema(dimension: int) -> pa.Schema:

@@ -50,7 +50,7 @@ def test_decoding_finds_every_field(table: list[tuple[bytes | None, ...]], size:
     found = []
     for chunk in chunks(stream([row(*fields) for fields in table]), size):
         assert len(chunk) <= size
-        rows = Rows(chunk, len(table[0]))
+        rows = Rows.arrived(chunk, len(table[0]))
         found += list(zip(*[rows.variable(i).to_pylist() for i in range(len(table[0]))], strict=True))
     assert found == table
 
@@ -61,7 +61,7 @@ def test_slices_encode_only_their_own_rows() -> None:
 
 
 def test_chosen_rows_and_skipped_bytes() -> None:
-    rows = Rows([row(b"\x01{}"), row(None), row(b"\x01[1]")], 1)
+    rows = Rows.arrived([row(b"\x01{}"), row(None), row(b"\x01[1]")], 1)
     assert rows.variable(0, skip=1).to_pylist() == [b"{}", None, b"[1]"]
     assert rows.variable(0, np.array([2]), skip=1).to_pylist() == [b"[1]"]
 
@@ -71,7 +71,7 @@ def test_vectors_are_those_of_pgvector(half: bool) -> None:
     vectors = np.array([[1.5, -0.0, 65504.0], [2**-14, -3.25, 0.0]], dtype=np.float32)
     fields = vector_field(vectors, half).to_pylist()
     assert fields[0] == struct.pack(">hh3e" if half else ">hh3f", 3, 0, 1.5, -0.0, 65504.0)
-    back = Rows([row(field) for field in fields], 1).vectors(0, 3, half)
+    back = Rows.arrived([row(field) for field in fields], 1).vectors(0, 3, half)
     assert back.astype(np.float32).tobytes() == vectors.tobytes()
 
 
@@ -105,4 +105,4 @@ def test_what_is_no_copy_is_refused() -> None:
     with pytest.raises(BadCopy):
         list(chunks([]))
     with pytest.raises(BadCopy):
-        Rows([row(b"a", b"b")], 1)
+        Rows.arrived([row(b"a", b"b")], 1)

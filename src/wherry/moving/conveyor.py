@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -24,25 +23,52 @@ from wherry.errors import ReadBackDiffers
 from wherry.moving.differences import Tolerance, align, differences
 from wherry.moving.ledger import READ_BACK, WRITTEN, Ledger
 from wherry.moving.losses import Projection
-from wherry.record import Page, Reject
-from wherry.stores.base import Writable
+from wherry.record import Native, Page, Reject
+from wherry.stores.base import Kindred, Readable, Writable
 
 
-@dataclass(frozen=True)
 class Load:
-    """Records on their way, with the digests they are known by at the source."""
+    """Records on their way, as a batch or as their engine sent them, with the digests they are known by."""
 
-    records: pa.RecordBatch
-    digests: list[bytes]
+    def __init__(self, rows: pa.RecordBatch | Native, digests: list[bytes]) -> None:
+        self.page, self.digests = Page(rows), digests
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    @property
+    def ids(self) -> pa.Array:
+        """The ids of the records."""
+        return self.page.ids
+
+    @property
+    def records(self) -> pa.RecordBatch:
+        """The records, decoded."""
+        return self.page.records
 
     def take(self, rows: np.ndarray) -> Load:
         """Return some rows of the load, by number."""
-        return Load(self.records.take(pa.array(rows, type=pa.int64())), [self.digests[i] for i in rows.tolist()])
+        return Load(self._rows.take(pa.array(rows, type=pa.int64())), [self.digests[i] for i in rows.tolist()])
 
     def slice(self, start: int, rows: int) -> Load:
         """Return some rows of the load."""
-        end = start + rows
-        return Load(self.records.slice(start, rows), self.digests[start:end])
+        return Load(self._rows.slice(start, rows), self.digests[start : start + rows])
+
+    @property
+    def _rows(self) -> pa.RecordBatch | Native:
+        return self.page.records if self.page.native is None else self.page.native
+
+    @staticmethod
+    def joined(loads: Sequence[Load]) -> Load:
+        """Return several loads as one."""
+        if len(loads) == 1:
+            return loads[0]
+        digests = [digest for load in loads for digest in load.digests]
+        native = [load.page.native for load in loads if load.page.native is not None]
+        whole = Native.joined(native) if len(native) == len(loads) else None
+        if whole is not None:
+            return Load(whole, digests)
+        return Load(pa.Table.from_batches([load.records for load in loads]).combine_chunks().to_batches()[0], digests)
 
 
 class Conveyor:
@@ -62,7 +88,7 @@ class Conveyor:
         self.written = 0
         self._writer = ThreadPoolExecutor(1, "wherry-write")
         self._reader = ThreadPoolExecutor(1, "wherry-read-back")
-        self._writing: tuple[int, pa.RecordBatch, Future[None]] | None = None
+        self._writing: tuple[int, Page, Future[None]] | None = None
         self._reading: tuple[int, Future[None]] | None = None
 
     def __enter__(self) -> Conveyor:
@@ -78,13 +104,16 @@ class Conveyor:
 
     def send(self, load: Load, absent: bool) -> None:
         """Take a load of at most one batch; absent=True when the target holds none of its ids."""
-        ids = load.records.column("id").to_pylist()
-        number = self.ledger.intend(self.run, ids, load.digests)
+        number = self.ledger.intend(self.run, load.ids.to_pylist(), load.digests)
         self._settle_write()
-        records = self.projection.apply(load.records)
-        future = self._writer.submit(self.target.upsert, records, absent)
-        self._writing = (number, records, future)
-        self.written += load.records.num_rows
+        page, native = load.page, load.page.native
+        if native is not None and self.projection.does_nothing and takes(self.target, native.form):
+            future = self._writer.submit(self.target.upsert_native, native, absent)  # type: ignore[attr-defined]
+        else:
+            page = Page(self.projection.apply(load.records))
+            future = self._writer.submit(self.target.upsert, page.records, absent)
+        self._writing = (number, page, future)
+        self.written += len(load)
 
     def drain(self) -> None:
         """Wait until everything sent is written, read back and marked."""
@@ -98,13 +127,13 @@ class Conveyor:
     def _settle_write(self) -> None:
         if self._writing is None:
             return
-        number, records, future = self._writing
+        number, page, future = self._writing
         self._writing = None
         future.result()
         self.ledger.advance(number, WRITTEN)
         if self.read_back:
             self._settle_read()
-            self._reading = (number, self._reader.submit(self._compare, records))
+            self._reading = (number, self._reader.submit(self._compare, page))
 
     def _settle_read(self) -> None:
         if self._reading is None:
@@ -114,9 +143,15 @@ class Conveyor:
         future.result()
         self.ledger.advance(number, READ_BACK)
 
-    def _compare(self, records: pa.RecordBatch) -> None:
-        page = self.target.fetch(records.column("id"))
-        require_equal(records, page.records, page.rejects, self.tolerance, self.target.address)
+    def _compare(self, written: Page) -> None:
+        page = self.target.fetch(written.ids)
+        if written.native is None or page.native is None or not written.native.equals(page.native):
+            require_equal(written.records, page.records, page.rejects, self.tolerance, self.target.address)
+
+
+def takes(target: Readable, form: str) -> bool:
+    """Tell whether a target takes records as they were sent by an engine of this form."""
+    return isinstance(target, Kindred) and target.takes(form)
 
 
 def require_equal(

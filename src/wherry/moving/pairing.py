@@ -29,12 +29,13 @@ _WAITING_ROWS = 2 * PAGE_ROWS
 class Paired:
     """Records with equal ids in equal rows, and what one side alone was found to hold.
 
-    left, right: equal ids in equal rows. only_left, only_right: ids with no partner.
-    rejects_left, rejects_right: what no batch can hold.
+    left, right: equal ids in equal rows. alike: how many more records were found equal without decoding them.
+    only_left, only_right: ids with no partner. rejects_left, rejects_right: what no batch can hold.
     """
 
     left: pa.RecordBatch | None = None
     right: pa.RecordBatch | None = None
+    alike: int = 0
     only_left: tuple[str, ...] = ()
     only_right: tuple[str, ...] = ()
     rejects_left: tuple[Reject, ...] = ()
@@ -62,14 +63,18 @@ class _Side:
         """How many records wait."""
         return 0 if self.waiting is None else self.waiting.num_rows
 
-    def pull(self) -> list[Reject]:
-        """Take the next page."""
+    def pull(self) -> Page | None:
+        """Return the next page, None at the end."""
         page = next(self.pages, None)
+        self.done = page is None
+        return page
+
+    def take(self, page: Page | None) -> tuple[Reject, ...]:
+        """Let the records of a page wait; return its rejects."""
         if page is None:
-            self.done = True
-            return []
+            return ()
         self.waiting = _joined(self.waiting, page.records)
-        return page.rejects
+        return tuple(page.rejects)
 
 
 def _in_passing(left: _Side, right: _Side, unpaired: _Unpaired) -> Iterator[Paired]:
@@ -77,14 +82,24 @@ def _in_passing(left: _Side, right: _Side, unpaired: _Unpaired) -> Iterator[Pair
         # The side with fewer records waiting reads on: pages of two stores differ in size.
         behind = left.rows <= right.rows
         ahead_too = right.rows <= left.rows
-        rejects_left = left.pull() if not left.done and (behind or right.done) else []
-        rejects_right = right.pull() if not right.done and (ahead_too or left.done) else []
-        both = _match(left, right)
-        yield Paired(*both, rejects_left=tuple(rejects_left), rejects_right=tuple(rejects_right))
+        one = left.pull() if not left.done and (behind or right.done) else None
+        other = right.pull() if not right.done and (ahead_too or left.done) else None
+        if one is not None and other is not None and not left.rows and not right.rows and _alike(one, other):
+            yield Paired(alike=one.read)
+            continue
+        rejects_left, rejects_right = left.take(one), right.take(other)
+        yield Paired(*_match(left, right), rejects_left=rejects_left, rejects_right=rejects_right)
         for side in (left, right):
             side.waiting = unpaired.trim(side.name, side.waiting)
     for side in (left, right):
         unpaired.note(side.name, side.waiting)
+
+
+def _alike(one: Page, other: Page) -> bool:
+    """Tell whether two pages hold the same records in the same order, without decoding them."""
+    if one.native is None or other.native is None or one.rejects or other.rejects:
+        return False
+    return one.native.equals(other.native)
 
 
 def _match(left: _Side, right: _Side) -> tuple[pa.RecordBatch | None, pa.RecordBatch | None]:

@@ -193,10 +193,10 @@ def _sorted_plan(outline: Outline, ledger: Ledger, progress: Progress) -> Plan:
     with ahead(source.scan(PAGE_ROWS)) as pages:
         for page in pages:
             # An engine's tokens are those of the last sync, whose source may have been another one.
-            found = sorter.sort(Page(page.records, page.rejects))
+            found = sorter.sort(page)
             everything.apply(page.records)
-            counts["new"] += found.new.records.num_rows
-            counts["changed"] += found.changed.records.num_rows
+            counts["new"] += len(found.new)
+            counts["changed"] += len(found.changed)
             counts["unchanged"] += found.unchanged
             counts["quarantined"] += len(found.rejects)
             rejects += found.rejects[: LISTED - len(rejects)]

@@ -56,6 +56,11 @@ def screen(batch: pa.RecordBatch, target: Capabilities, space: Space, source: Ca
     return Screened(batch.take(keep), rows, [rejects[r] for r in sorted(rejects)])
 
 
+def holds_ids(ids: pa.Array, target: Capabilities) -> bool:
+    """Tell whether a target can hold all of some ids."""
+    return not any(bad.any() for bad, _, _ in _ids(ids, target))
+
+
 def _metadata_faults(metadata: pa.Array, checked: bool) -> Iterator[tuple[int, str]]:
     if not checked:
         yield from canonical_metadata(metadata).faults.items()
@@ -71,7 +76,7 @@ def _findings(
     batch: pa.RecordBatch, target: Capabilities, space: Space, source: Capabilities | None
 ) -> Iterator[Finding]:
     yield from _vectors(batch, target, space)
-    yield from _ids(batch, target)
+    yield from _ids(batch.column("id"), target)
     if not target.nul_in_text and (source is None or source.nul_in_text):
         yield from _texts(batch)
 
@@ -102,8 +107,7 @@ def _vectors(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Itera
         yield np.any(beyond, axis=1), "NonFinite", "a component is beyond what 16 bits can hold"
 
 
-def _ids(batch: pa.RecordBatch, target: Capabilities) -> Iterator[Finding]:
-    ids = batch.column("id")
+def _ids(ids: pa.Array, target: Capabilities) -> Iterator[Finding]:
     lengths = pc.binary_length(ids)
     yield _rows(pc.equal(lengths, 0)), "BadId", "the id is empty"
     if target.max_id_bytes is not None:

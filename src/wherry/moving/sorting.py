@@ -18,7 +18,7 @@ from wherry.moving.differences import Tolerance, align, differences
 from wherry.moving.journal import printable
 from wherry.moving.ledger import Ledger, Match, Walk
 from wherry.moving.losses import Projection
-from wherry.moving.screening import screen
+from wherry.moving.screening import holds_ids, screen
 from wherry.record import Page, Reject
 from wherry.space import Space
 from wherry.stores.base import Capabilities
@@ -47,6 +47,7 @@ class Sorter:
         tolerance: Tolerance,
         read_target: Callable[[pa.Array], Page],
         source: Capabilities,
+        takes: Callable[[str], bool] = lambda form: False,
     ) -> None:
         self.ledger, self.target, self.space = ledger, target, space
         self.projection, self.tolerance, self.read_target = projection, tolerance, read_target
@@ -54,7 +55,7 @@ class Sorter:
         self.held = ledger.count()
         # Nothing to find, nothing to find twice: a first copy need not ask the ledger.
         self.first_copy = source.unique_ids and self.held == 0
-        self.source = source
+        self.source, self.takes = source, takes
         # New ids are not in the ledger until their batch is sent; until then they wait here.
         self.waiting: set[str] = set()
 
@@ -64,15 +65,15 @@ class Sorter:
         A digest that is the one recorded proves a record unchanged. Another digest proves nothing yet:
         the same record reads differently from another engine. Then what the target holds decides.
         """
-        ids = page.records.column("id").to_pylist()
-        found = digests_as_read(page.records)
+        ids = page.ids.to_pylist()
+        found = digests_as_read(page)
         match = Match.none(len(ids)) if self.first_copy else self.walk.match(ids)
         repeated = self._repeated(ids, match.positions)
         proved = match.proved(found) & ~repeated
         rejects = [*page.rejects, *_duplicates(ids, repeated)]
         self._keep(page.rejects)
         rest = np.flatnonzero(~proved & ~repeated)
-        load = Load(page.records, found)
+        load = Load(page.records if page.native is None else page.native, found)
         if len(rest) < len(ids):
             load, match = load.take(rest), match.at(rest)
         done = self._examine(load, match.positions < 0)
@@ -82,19 +83,27 @@ class Sorter:
 
     def _examine(self, load: Load, absent: np.ndarray) -> Sorted:
         """Sort records that no digest proves unchanged."""
-        screened = screen(load.records, self.target, self.space, self.source)
-        if screened.rejects:
-            load, absent = load.take(screened.rows), absent[screened.rows]
+        rejects: list[Reject] = []
+        if not self._fits(load):
+            screened = screen(load.records, self.target, self.space, self.source)
+            rejects = screened.rejects
+            if rejects:
+                load, absent = load.take(screened.rows), absent[screened.rows]
         if not self.first_copy:
-            self.waiting.update(load.records.column("id").filter(pa.array(absent)).to_pylist())
+            self.waiting.update(load.ids.filter(pa.array(absent)).to_pylist())
         adopted = self._look(load, ~absent)
         return Sorted(
             new=_pick(load, absent),
             changed=_pick(load, ~absent & ~adopted),
             adopted=_pick(load, adopted),
             unchanged=int(adopted.sum()),
-            rejects=screened.rejects,
+            rejects=rejects,
         )
+
+    def _fits(self, load: Load) -> bool:
+        """Tell without decoding whether the target can hold every record; False means "look closer"."""
+        native = load.page.native
+        return native is not None and native.plain and self.takes(native.form) and holds_ids(load.ids, self.target)
 
     def take_for_granted(self, shown: Iterable[list[str]] | None, but: list[str]) -> int:
         """Count entries as met without seeing their records: those shown (None = all), but not some.
@@ -145,12 +154,14 @@ class Sorter:
         equal = np.zeros(len(unknown), dtype=bool)
         if not unknown.any():
             return equal
-        wanted = _pick(load, unknown).records
-        found = self.read_target(wanted.column("id")).records
-        pair = align(self.projection.apply(wanted), found)
+        wanted = _pick(load, unknown).page
+        found = self.read_target(wanted.ids)
+        if wanted.native is not None and found.native is not None and wanted.native.equals(found.native):
+            return unknown.copy()
+        pair = align(self.projection.apply(wanted.records), found.records)
         bad = {d.id for d in differences(pair.expected, pair.actual, self.tolerance)}
         good = set(pair.expected.column("id").to_pylist()) - bad
-        ids = load.records.column("id").to_pylist()
+        ids = load.ids.to_pylist()
         for row in np.flatnonzero(unknown).tolist():
             equal[row] = ids[row] in good
         return equal

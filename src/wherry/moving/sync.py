@@ -12,18 +12,20 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import pyarrow as pa
 
 from wherry.errors import Integrity, Interrupted, WherryError
 from wherry.moving.census import Census, census, differing, require_few
 from wherry.moving.census import doomed as count_doomed
-from wherry.moving.conveyor import Conveyor, Load
+from wherry.moving.conveyor import Conveyor, Load, takes
 from wherry.moving.differences import tolerance_between
 from wherry.moving.journal import Journal
 from wherry.moving.ledger import Ledger
 from wherry.moving.losses import Projection
 from wherry.moving.opening import Source, Target, is_place, reading, writing
+from wherry.moving.pile import Pile
 from wherry.moving.plan import Outline, data_losses
 from wherry.moving.progress import Progress, silent
 from wherry.moving.results import LISTED, Level, Loss, SyncResult
@@ -189,6 +191,7 @@ class _Run:
                 self.tolerance,
                 conveyor.read,
                 self.source.capabilities,
+                partial(takes, self.target),
             )
             began = time.perf_counter()
             self._cross(self._pages(sorter, rest, held), sorter, conveyor)
@@ -219,7 +222,7 @@ class _Run:
         )
 
     def _cross(self, source: Generator[Page, None, None], sorter: Sorter, conveyor: Conveyor) -> None:
-        new, changed = _Pile(self.batch, absent=True), _Pile(self.batch, absent=False)
+        new, changed = Pile(self.batch, absent=True), Pile(self.batch, absent=False)
         # Closed here: left by an error, a generator would go on reading a source that is being closed.
         with closing(source) as pages:
             for page in pages:
@@ -240,12 +243,12 @@ class _Run:
     def _send(self, conveyor: Conveyor, sorter: Sorter, load: Load, absent: bool) -> None:
         conveyor.send(load, absent)
         if absent:
-            ids = load.records.column("id").to_pylist()
+            ids = load.ids.to_pylist()
             sorter.sent(ids)
             self.ids = self.ids.with_ids(ids)
-            self.tally.created += load.records.num_rows
+            self.tally.created += len(load)
         else:
-            self.tally.changed += load.records.num_rows
+            self.tally.changed += len(load)
 
     def _pages(self, sorter: Sorter, rest: Rest | None, held: int) -> Generator[Page, None, None]:
         """Read the source: all of it, or only what it cannot prove unchanged.
@@ -279,9 +282,9 @@ class _Run:
             self.tally.rejects += rejects[: LISTED - len(self.tally.rejects)]
 
     def _adopt(self, load: Load) -> None:
-        if load.records.num_rows:
-            self.ledger.adopt(load.records.column("id").to_pylist(), load.digests)
-            self.tally.looked += load.records.num_rows
+        if len(load):
+            self.ledger.adopt(load.ids.to_pylist(), load.digests)
+            self.tally.looked += len(load)
 
     def _delete(self, sorter: Sorter, held: int) -> None:
         parts = [self._gone(part) for part in sorter.unmet()]
@@ -299,7 +302,7 @@ class _Run:
         held: set[str] = set()
         for start in range(0, len(ids), WRITE_ROWS):
             page = self.source.fetch(pa.array(ids[start : start + WRITE_ROWS], type=pa.string()))
-            held.update(page.records.column("id").to_pylist(), (r.id for r in page.rejects))
+            held.update(page.ids.to_pylist(), (r.id for r in page.rejects))
         if held:
             self.notes.append(f"the scan of the source missed {len(held):,} records; the target keeps them")
         return [i for i in ids if i not in held]
@@ -355,40 +358,6 @@ class _Run:
             notes=tuple(self.notes),
             quarantine=tuple(self.tally.rejects),
         )
-
-
-class _Pile:
-    """Collects loads until they fill a batch."""
-
-    def __init__(self, size: int, absent: bool) -> None:
-        self.size, self.absent = size, absent
-        self.loads: list[Load] = []
-        self.rows = 0
-
-    def add(self, load: Load) -> Iterator[Load]:
-        """Add a load and yield every full batch."""
-        if load.records.num_rows:
-            self.loads.append(load)
-            self.rows += load.records.num_rows
-        # A page that fills most of a batch goes as it is: joining would copy its vectors.
-        if self.rows >= self.size * 3 // 4:
-            yield from self.rest()
-
-    def rest(self) -> Iterator[Load]:
-        """Yield everything that is left, in batches."""
-        if not self.rows:
-            return
-        whole = _joined(self.loads)
-        self.loads, self.rows = [], 0
-        for start in range(0, whole.records.num_rows, self.size):
-            yield whole.slice(start, self.size)
-
-
-def _joined(loads: list[Load]) -> Load:
-    if len(loads) == 1:
-        return loads[0]
-    records = pa.Table.from_batches([load.records for load in loads]).combine_chunks().to_batches()[0]
-    return Load(records, [d for load in loads for d in load.digests])
 
 
 @contextmanager

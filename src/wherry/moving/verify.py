@@ -31,7 +31,7 @@ from wherry.moving.repeats import repeated_ids
 from wherry.moving.results import LISTED, Difference, Level, Verification
 from wherry.moving.sorting import Sorter
 from wherry.moving.streams import ahead
-from wherry.record import Page, Reject
+from wherry.record import Reject
 from wherry.space import Metric
 from wherry.stores.base import Collection, Readable
 
@@ -152,13 +152,12 @@ class _Comparison:
         )
         with ahead(self.left.scan()) as pages:
             for page in pages:
-                # Tokens belong to the source of the last sync, which may be another one.
-                found = sorter.sort(Page(page.records, page.rejects))
+                found = sorter.sort(page)
                 self.found.compared += page.read
                 self._add_rejects(found.rejects, self.left.address)
                 self.found.add(
-                    [Difference(i, "missing") for i in found.new.records.column("id").to_pylist()]
-                    + [Difference(i, "different", "digest") for i in found.changed.records.column("id").to_pylist()]
+                    [Difference(i, "missing") for i in found.new.ids.to_pylist()]
+                    + [Difference(i, "different", "digest") for i in found.changed.ids.to_pylist()]
                 )
                 self.progress("verify", self.found.compared, self.from_.count)
         for ids in sorter.unmet():
@@ -173,6 +172,7 @@ class _Comparison:
                 if pair.left is not None and pair.right is not None:
                     self.found.add(differences(self.projection.apply(pair.left), pair.right, self.tolerance))
                     self.found.compared += pair.left.num_rows
+                self.found.compared += pair.alike
                 told = repeated.keys() | self.found.unreadable_ids
                 self.found.add([d for d in _alone(pair) if d.id not in told])
                 self._add_rejects(list(pair.rejects_left), "the source")

@@ -103,11 +103,10 @@ class Rows:
     -1.
     """
 
-    def __init__(self, rows: Sequence[Message], fields: int) -> None:
-        self._joined = b"".join(rows)
-        self._bytes = np.frombuffer(self._joined, dtype=np.uint8)
-        sizes = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-        position = np.cumsum(sizes) - sizes + _COUNT_BYTES
+    def __init__(self, joined: pa.Buffer, ends: np.ndarray, fields: int) -> None:
+        self._joined, self._ends = joined, ends
+        self._bytes = np.frombuffer(joined, dtype=np.uint8)
+        position = np.concatenate([[0], ends[:-1]]) + _COUNT_BYTES
         self.starts: list[np.ndarray] = []
         self.lengths: list[np.ndarray] = []
         for _ in range(fields):
@@ -115,8 +114,31 @@ class Rows:
             self.starts.append(position + _LENGTH_BYTES)
             self.lengths.append(length)
             position = position + _LENGTH_BYTES + np.maximum(length, 0)
-        if len(rows) and fields and not np.array_equal(position, np.cumsum(sizes)):
+        if not np.array_equal(position, ends):
             raise BadCopy("a row of the COPY has other fields than were asked for")
+
+    @classmethod
+    def arrived(cls, messages: Sequence[Message], fields: int) -> Rows:
+        """Take rows as they arrived, one a message."""
+        sizes = np.fromiter(map(len, messages), dtype=np.int64, count=len(messages))
+        return cls(pa.py_buffer(b"".join(messages)), np.cumsum(sizes), fields)
+
+    @classmethod
+    def kept(cls, rows: pa.Array, fields: int) -> Rows:
+        """Take rows that were kept as `as_kept` returns them."""
+        offsets = np.frombuffer(rows.buffers()[1], dtype=np.int32)[rows.offset : rows.offset + len(rows) + 1]
+        start = int(offsets[0])
+        joined = rows.buffers()[2].slice(start, int(offsets[-1]) - start)
+        return cls(joined, offsets[1:].astype(np.int64) - start, fields)
+
+    def as_kept(self) -> pa.Array:
+        """Return the rows as a binary array; nothing is copied."""
+        offsets = np.concatenate([[0], self._ends]).astype(np.int32)
+        return pa.Array.from_buffers(pa.binary(), len(self._ends), [None, pa.py_buffer(offsets), self._joined])
+
+    def first_bytes(self, field: int, skip: int = 0) -> np.ndarray:
+        """Return byte number `skip` of a field of every row; of one that is too short, any byte."""
+        return self._bytes[np.minimum(self.starts[field] + skip, len(self._bytes) - 1)]
 
     def __len__(self) -> int:
         return len(self.starts[0])
@@ -124,7 +146,7 @@ class Rows:
     @property
     def size(self) -> int:
         """How many bytes the rows take."""
-        return len(self._joined)
+        return self._joined.size
 
     def variable(self, field: int, chosen: np.ndarray | None = None, skip: int = 0) -> pa.Array:
         """Return a field of the chosen rows as binary, without its first `skip` bytes; null stays null."""
@@ -151,12 +173,19 @@ class Rows:
         offsets = np.empty(2 * len(starts), dtype=np.int32)
         offsets[0::2], offsets[1::2] = starts, ends
         strips = pa.Array.from_buffers(
-            pa.binary(), max(len(offsets) - 1, 0), [None, pa.py_buffer(offsets), pa.py_buffer(self._joined)]
+            pa.binary(), max(len(offsets) - 1, 0), [None, pa.py_buffer(offsets), self._joined]
         )
         return strips.take(pa.array(np.arange(0, len(offsets), 2), mask=nulls))
 
     def _integers(self, position: np.ndarray) -> np.ndarray:
         return self._bytes[position[:, None] + np.arange(_LENGTH_BYTES)].view(">i4")[:, 0].astype(np.int64)
+
+
+def as_sent(rows: pa.ChunkedArray) -> Iterator[memoryview]:
+    """Yield rows that were kept as they arrived, in the form a COPY FROM takes them."""
+    for chunk in rows.chunks:
+        offsets = np.frombuffer(chunk.buffers()[1], dtype=np.int32)
+        yield memoryview(chunk.buffers()[2])[offsets[chunk.offset] : offsets[chunk.offset + len(chunk)]]
 
 
 def encode(fields: Sequence[pa.Array]) -> memoryview:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import pyarrow as pa
 
-from wherry.record import Page, Reject
+from wherry.record import Native, Page, Reject
 from wherry.space import Metric, Space
 from wherry.where import Where
 
@@ -203,6 +203,19 @@ class Writable(Readable, Protocol):
         ...
 
 
+@runtime_checkable
+class Kindred(Writable, Protocol):
+    """A store that takes records as another one of its kind sent them, without decoding (`Page.native`)."""
+
+    def takes(self, form: str) -> bool:
+        """Tell whether records of this form can be stored as they are, none of them altered."""
+        ...
+
+    def upsert_native(self, records: Native, absent: bool = False) -> None:
+        """Do what `upsert` does with records of a form it takes."""
+        ...
+
+
 @dataclass(frozen=True)
 class Hit:
     """A record that a search found.
@@ -282,6 +295,7 @@ __all__ = [
     "IdKind",
     "Index",
     "Kind",
+    "Kindred",
     "Page",
     "Probe",
     "Readable",

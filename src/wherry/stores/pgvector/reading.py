@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
@@ -11,13 +12,18 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from wherry.postgres.copy import CHUNK_BYTES, CHUNK_ROWS, Message, Rows, chunks
-from wherry.record import Page, Reject, make_batch, schema
+from wherry.record import Native, Page, Reject, make_batch, schema
 from wherry.stores.pgvector.catalog import Table
 from wherry.stores.pgvector.jsonb import from_column
 from wherry.stores.pgvector.keys import selected
 
 PAGE_BYTES = 16 << 20
 _VECTOR, _ID = 0, 1
+# In front of a vector's components stand its dimension and two bytes of nothing.
+_HEAD_BYTES = 4
+_TEXTS = ("text", "varchar")
+# Metadata up to here can hold neither a number beyond a double nor endless nesting.
+_SHORT = 300
 # A JSON object, or JSON's null, which means that there is none.
 _OBJECT = r"^(\s*\{|null$)"
 
@@ -28,6 +34,17 @@ class Form:
 
     table: Table
     dimension: int
+    utf8: bool = True
+
+    @cached_property
+    def native(self) -> str | None:
+        """What the rows mean to another table of PostgreSQL; None where they have to be decoded to be sound."""
+        text, metadata = self.table.text, self.table.metadata
+        known = self.table.id.type in _TEXTS and (text is None or text.type in _TEXTS)
+        if not self.utf8 or not known or (metadata is not None and metadata.type != "jsonb"):
+            return None
+        fields = [f"{self.table.vector.type}({self.dimension})", "id"]
+        return f"postgresql copy: {', '.join([*fields, *(['text'] if text else []), *(['jsonb'] if metadata else [])])}"
 
     def select(self) -> sql.Composed:
         """Return the query for whole records; each row can be decoded by `pages`."""
@@ -39,6 +56,11 @@ class Form:
     def nothing(self) -> Page:
         """Return a page without records."""
         return Page(_empty(self.dimension))
+
+    @property
+    def vector_bytes(self) -> int:
+        """How long a vector of the dimension is."""
+        return _HEAD_BYTES + self.dimension * (2 if self.table.half else 4)
 
     @property
     def fields(self) -> int:
@@ -73,12 +95,12 @@ def copied(query: sql.Composable) -> sql.Composed:
 def pages(messages: Iterable[Message], form: Form, rows: int) -> Iterator[Page]:
     """Decode the rows of `form.select()` into pages of at most `rows` records and about 16 MiB."""
     room = max(1, min(rows, PAGE_BYTES // max(4 * form.dimension, 1)))
-    page = _Growing(form, room)
+    page = _Growing(form)
     for chunk in chunks(messages, min(CHUNK_ROWS, room)):
         if page.size + CHUNK_BYTES > PAGE_BYTES or page.read + len(chunk) > room:
             yield page.finished()
-            page = _Growing(form, room)
-        page.add(Rows(chunk, form.fields))
+            page = _Growing(form)
+        page.add(Rows.arrived(chunk, form.fields))
     if page.read:
         yield page.finished()
 
@@ -86,7 +108,7 @@ def pages(messages: Iterable[Message], form: Form, rows: int) -> Iterator[Page]:
 def listed(messages: Iterable[Message], rows: int) -> Iterator[pa.Array]:
     """Decode the rows of `form.select_ids()` into ids, at most `rows` at a time."""
     for chunk in chunks(messages, rows):
-        decoded = Rows(chunk, 1)
+        decoded = Rows.arrived(chunk, 1)
         known = np.flatnonzero(decoded.lengths[0] != -1)
         if len(known):
             ids = decoded.variable(0, known)
@@ -97,26 +119,82 @@ def joined(found: list[Page], dimension: int) -> Page:
     """Return several pages as one."""
     if len(found) == 1:
         return found[0]
+    native = [page.native for page in found if page.native is not None]
+    whole = Native.joined(native) if len(native) == len(found) else None
+    if whole is not None:
+        return Page(whole)
     table = pa.Table.from_batches([page.records for page in found], schema=schema(dimension)).combine_chunks()
     records = table.to_batches()[0] if table.num_rows else _empty(dimension)
     return Page(records, [reject for page in found for reject in page.rejects])
 
 
 class _Growing:
-    """A page while its rows arrive."""
+    """A page while its rows arrive: kept as they are where they are sound, decoded where one is not."""
+
+    def __init__(self, form: Form) -> None:
+        self.form = form
+        self.parts: list[Rows] = []
+        self.read = self.size = 0
+        self.sound, self.plain = form.native is not None, True
+
+    def add(self, rows: Rows) -> None:
+        """Take some rows."""
+        self.parts.append(rows)
+        self.read += len(rows)
+        self.size += rows.size
+        self.sound = self.sound and self._are_sound(rows)
+        self.plain = self.plain and self.sound and self._are_plain(rows)
+
+    def finished(self) -> Page:
+        """Return the page."""
+        form, ids = self.form, [part.variable(_ID) for part in self.parts] if self.sound else []
+        if not ids or form.native is None or not all(map(_is_unicode, ids)):
+            return _decoded(self.parts, form)
+        rows = pa.chunked_array([part.as_kept() for part in self.parts], type=pa.binary())
+        named = pa.concat_arrays([part.view(pa.string()) for part in ids])
+        return Page(Native(form.native, rows, named, self.plain, partial(_decode, form=form)))
+
+    def _are_sound(self, rows: Rows) -> bool:
+        """Tell whether every row can be in a batch, judged by what does not need decoding."""
+        _, _, metadata = self.form.positions
+        fits = (rows.lengths[_ID] > 0) & (rows.lengths[_VECTOR] == self.form.vector_bytes)
+        if metadata:
+            opens = rows.first_bytes(metadata, self.form.skips[2]) == ord("{")
+            fits &= opens | (rows.lengths[metadata] == -1)
+        return bool(fits.all())
+
+    def _are_plain(self, rows: Rows) -> bool:
+        """Tell whether no vector can be zero and no metadata is long enough to hide something."""
+        _, _, metadata = self.form.positions
+        # The byte that holds the sign and the upper exponent of the first component: of a zero it is 0 or 128.
+        starts = rows.first_bytes(_VECTOR, _HEAD_BYTES) & 0x7F
+        return bool(starts.all()) and (not metadata or int(rows.lengths[metadata].max()) <= _SHORT)
+
+
+def _decode(rows: pa.ChunkedArray, form: Form) -> pa.RecordBatch:
+    return _decoded([Rows.kept(chunk, form.fields) for chunk in rows.chunks if len(chunk)], form).records
+
+
+def _decoded(parts: list[Rows], form: Form) -> Page:
+    page = _Decoded(form, sum(map(len, parts)))
+    for part in parts:
+        page.add(part)
+    return page.finished()
+
+
+class _Decoded:
+    """A page of decoded rows; what no batch can hold becomes a reject."""
 
     def __init__(self, form: Form, room: int) -> None:
         self.form = form
         self.vectors = np.empty((room, form.dimension), dtype=np.float32)
         self.columns: tuple[list[pa.Array], list[pa.Array], list[pa.Array]] = ([], [], [])
         self.rejects: list[Reject] = []
-        self.count = self.read = self.size = 0
+        self.count = 0
 
     def add(self, rows: Rows) -> None:
-        """Take some rows; what no batch can hold becomes a reject."""
+        """Decode some rows."""
         form = self.form
-        self.read += len(rows)
-        self.size += rows.size
         chosen = self._fitting(rows)
         kept = len(rows) if chosen is None else len(chosen)
         if not kept:
@@ -144,9 +222,8 @@ class _Growing:
     def _fitting(self, rows: Rows) -> np.ndarray | None:
         """Return the numbers of the rows with an id and a vector of the right length; None = all."""
         form = self.form
-        wanted = 4 + form.dimension * (2 if form.table.half else 4)
         lengths, named = rows.lengths[_VECTOR], rows.lengths[_ID] > 0
-        fits = named & (lengths == wanted)
+        fits = named & (lengths == form.vector_bytes)
         if fits.all():
             return None
         for row in np.flatnonzero(~fits).tolist():

@@ -166,7 +166,7 @@ class PgSource:
         if self._table.oid is None:
             PgSource._absent(self, connection)
         dimension = self._table.dimension or self._usual_dimension(connection) or 0
-        return Form(self._table, dimension)
+        return Form(self._table, dimension, connection.info.parameter_status("server_encoding") == "UTF8")
 
     def _usual_dimension(self, connection: psycopg.Connection) -> int | None:
         """Return the dimension of a column that declares none: of its card, else of most of its first rows."""

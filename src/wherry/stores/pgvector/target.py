@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -11,14 +11,15 @@ from psycopg import sql
 
 from wherry.address import Address
 from wherry.errors import Refused, Rejected, Unsupported
-from wherry.postgres.copy import HEADER, TRAILER, encode, jsonb_field, text_field, vector_field
+from wherry.postgres.copy import HEADER, TRAILER, as_sent, encode, jsonb_field, text_field, vector_field
 from wherry.postgres.link import Link, Server
-from wherry.record import dimension_of, vectors_of
+from wherry.record import Native, dimension_of, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.base import Collection, Index
 from wherry.stores.pgvector import cards, indexes, jsonb, keys, writing
 from wherry.stores.pgvector.catalog import INTEGER_TYPES, Table, planned
 from wherry.stores.pgvector.hold import Hold
+from wherry.stores.pgvector.reading import Form
 from wherry.stores.pgvector.source import MAX_DIMENSION, PgSource
 
 _SLICE_ROWS, _SLICE_BYTES = 1024, 4 << 20
@@ -62,12 +63,30 @@ class PgTarget(PgSource):
             return
         self._require_fitting(batch)
         self._touched_rows += batch.num_rows
-        if absent and self._added(batch):
+        self._store(batch.column("id").to_pylist(), lambda: map(self._encoded, _slices(batch)), absent)
+
+    def takes(self, form: str) -> bool:
+        """Tell whether rows of this form fit the table's columns as they are."""
+        table = self._table
+        if table.dimension is None or any(c is not None and c.not_null for c in (table.text, table.metadata)):
+            return False
+        return Form(table, table.dimension).native == form
+
+    def upsert_native(self, records: Native, absent: bool = False) -> None:
+        """Store rows of another table as they arrived, in one transaction, each replacing what was there."""
+        if not self.takes(records.form):
+            raise self._rejected("the rows have another form than the table")
+        if len(records):
+            self._touched_rows += len(records)
+            self._store(records.ids.to_pylist(), lambda: as_sent(records.rows), absent)
+
+    def _store(self, ids: list[str], rows: Callable[[], Iterable[memoryview]], absent: bool) -> None:
+        if absent and self._added(ids, rows):
             return
         table = self._table
-        with self._writing(batch.column("id").to_pylist()) as connection:
+        with self._writing(ids) as connection:
             connection.execute(writing.staged(table))
-            self._send(connection, writing.STAGE, batch)
+            self._send(connection, writing.STAGE, rows())
             connection.execute(writing.replacing(table))
 
     def delete(self, ids: pa.Array) -> None:
@@ -179,25 +198,28 @@ class PgTarget(PgSource):
     def _rejected(self, what: str) -> Rejected:
         return Rejected(what, where=self.address, left="nothing of the batch was written")
 
-    def _added(self, batch: pa.RecordBatch) -> bool:
+    def _added(self, ids: list[str], rows: Callable[[], Iterable[memoryview]]) -> bool:
         """Write records that are not there; return False when one of them is."""
         try:
-            with self._writing(batch.column("id").to_pylist(), durable=False) as connection:
-                self._send(connection, self._table.quoted, batch)
+            with self._writing(ids, durable=False) as connection:
+                self._send(connection, self._table.quoted, rows())
         except Rejected as error:
             if isinstance(error.__cause__, psycopg.errors.UniqueViolation):
                 return False
             raise
         return True
 
-    def _send(self, connection: psycopg.Connection, into: sql.Composable, batch: pa.RecordBatch) -> None:
+    def _send(self, connection: psycopg.Connection, into: sql.Composable, rows: Iterable[memoryview]) -> None:
         names = sql.SQL(", ").join(column.quoted for column in self._table.columns)
         statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(into, names)
         with connection.cursor().copy(statement) as copy:
             copy.write(HEADER)
-            for part in _slices(batch):
-                copy.write(encode(self._fields(part)))
+            for part in rows:
+                copy.write(part)
             copy.write(TRAILER)
+
+    def _encoded(self, batch: pa.RecordBatch) -> memoryview:
+        return encode(self._fields(batch))
 
     def _fields(self, batch: pa.RecordBatch) -> list[pa.Array]:
         table = self._table
