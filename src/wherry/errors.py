@@ -7,6 +7,7 @@
     │   ├── UnknownModel         no provider for this model spec
     │   ├── MissingExtra         the engine's package is not installed
     │   ├── BadAddress           the address cannot be read
+    │   ├── WrongDimension       a vector has another number of components than the collection's
     │   └── Unsupported          the engine cannot do this
     ├── Refused              3
     │   ├── LossNotAccepted      the plan lists a loss nobody accepted
@@ -100,6 +101,10 @@ class MissingExtra(Usage):
 
 class BadAddress(Usage):
     """The address cannot be read."""
+
+
+class WrongDimension(Usage):
+    """The vector has another number of components than the collection's."""
 
 
 class Unsupported(Usage):

@@ -10,13 +10,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pyarrow as pa
 
 from wherry.address import Address
 from wherry.errors import Busy, NoSuchCollection, Rejected
 from wherry.record import Page, dimension_of, schema
 from wherry.space import Metric, Space
-from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, IdKind, Index, Probe
+from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, Hit, IdKind, Index, Probe
+from wherry.stores.exact import Whole, checked
+from wherry.where import Where
 
 CAPABILITIES = Capabilities(
     id_kind=IdKind.TEXT,
@@ -56,6 +59,16 @@ class _Shelf:
         self.space = space
         self.index = index
         self.rows: dict[str, pa.RecordBatch] = {}
+        # Counts the changes, so that what was made for searching is known to be of now.
+        self.changes = 0
+        self.whole: tuple[int, Whole] | None = None
+
+    def searchable(self) -> Whole:
+        """Return all records as searching needs them; made again after a change."""
+        whole, changes = self.whole, self.changes
+        if whole is None or whole[0] != changes:
+            whole = self.whole = (changes, Whole(_joined(list(self.rows.values()), self.space)))
+        return whole[1]
 
 
 _shelves: dict[str, _Shelf] = {}
@@ -113,6 +126,11 @@ class MemorySource:
         found = [shelf.rows.get(record_id) for record_id in dict.fromkeys(ids.to_pylist())]
         return Page(_joined([batch for batch in found if batch is not None], shelf.space))
 
+    def search(self, vector: np.ndarray, k: int, where: Where | None = None, exact: bool = False) -> list[Hit]:
+        """Return the k nearest records; every search here is exact."""
+        shelf = self._shelf
+        return shelf.searchable().search(checked(vector, k, shelf.space, self.address), where)
+
     def close(self) -> None:
         """Nothing is held open."""
 
@@ -144,11 +162,13 @@ class MemoryStore(MemorySource):
             )
         for position, record_id in enumerate(batch.column("id").to_pylist()):
             shelf.rows[record_id] = batch.slice(position, 1)
+        shelf.changes += 1
 
     def delete(self, ids: pa.Array) -> None:
         """Delete records; unknown ids are ignored."""
         for record_id in ids.to_pylist():
             self._shelf.rows.pop(record_id, None)
+        self._shelf.changes += 1
 
     def finish(self, space: Space, index: Index) -> None:
         """Nothing is left to do in memory."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import xxhash
 
@@ -19,7 +20,9 @@ from wherry.stores.archive.disk import CHUNK, ArchiveFile
 from wherry.stores.archive.form import Form
 from wherry.stores.archive.lookup import Lookup
 from wherry.stores.archive.splitter import corrupt
-from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, IdKind, Touched
+from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, Hit, IdKind, Touched
+from wherry.stores.exact import checked, search_pages
+from wherry.where import Where
 
 # What a writer of ours keeps. A file of somebody else may hold one id twice.
 OWN = Capabilities(
@@ -132,6 +135,10 @@ class ArchiveSource:
         page = self.form.at(self.file, self.card, self._index().find(ids))
         self.file.require_unchanged()
         return page
+
+    def search(self, vector: np.ndarray, k: int, where: Where | None = None, exact: bool = False) -> list[Hit]:
+        """Return the k nearest records; every search reads the whole file."""
+        return search_pages(self.scan(), checked(vector, k, self.card.space, self.address), where)
 
     def mark(self) -> str | None:
         """Return a digest of the file's bytes: a file that has it is the same file."""

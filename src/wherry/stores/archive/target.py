@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wherry.errors import Busy, Integrity, Refused, Rejected
+from wherry.errors import Busy, Integrity, NoSuchCollection, Refused, Rejected
 from wherry.record import Page, dimension_of, schema, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.archive.card import Card
@@ -21,7 +21,9 @@ from wherry.stores.archive.form import Form
 from wherry.stores.archive.publish import publish
 from wherry.stores.archive.source import OWN, ArchiveSource, identity_of
 from wherry.stores.archive.staging import NO_FILE, Staging, remove
-from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Index, Touched
+from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Hit, Index, Touched
+from wherry.stores.exact import checked, search_pages
+from wherry.where import Where
 
 _PATIENCE_S = 0.5
 
@@ -105,6 +107,13 @@ class ArchiveTarget:
         if view is None:
             return Page(pa.RecordBatch.from_pylist([], schema=schema(0)))
         return view.fetch(ids)
+
+    def search(self, vector: np.ndarray, k: int, where: Where | None = None, exact: bool = False) -> list[Hit]:
+        """Return the k nearest of the records as of now; every search reads them all."""
+        found = self.describe()
+        if not found.exists:
+            raise NoSuchCollection(f"there is no archive {self.path.name!r} yet", where=self.address)
+        return search_pages(self.scan(), checked(vector, k, found.space, self.address), where)
 
     def mark(self) -> str | None:
         """Return a digest of the published file, None while something is staged."""
