@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -113,5 +114,5 @@ def test_an_archive_is_searched(tmp_path: Path, suffix: str) -> None:
     assert isinstance(source, Searchable)
     assert [h.id for h in source.search(np.array([1.0, 0.0]), 1)] == ["a"]
     found = source.search(np.array([1.0, 0.0]), 5, Compare("쪽", "gte", 3))
-    assert [(h.id, round(h.similarity, 6), h.metadata) for h in found] == [("b", 0.6, '{"쪽":3}')]
+    assert [(h.id, round(h.similarity, 6), json.loads(h.metadata or "")) for h in found] == [("b", 0.6, {"쪽": 3})]
     source.close()
