@@ -19,6 +19,7 @@
     │   ├── Unreachable *        the store does not answer
     │   ├── TimedOut *           no answer in time; the outcome is unknown
     │   ├── RateLimited *        the store asked us to wait
+    │   ├── SourceChanged *      the source changed while it was being read
     │   ├── NoSuchCollection     the collection does not exist
     │   ├── AuthFailed           the credentials were refused
     │   ├── QuotaExceeded        the account's quota or money is used up
@@ -163,6 +164,12 @@ class RateLimited(StoreError):
     def __init__(self, what: str = "", *, retry_after_s: float | None = None, **kw: str) -> None:
         super().__init__(what, **kw)
         self.retry_after_s = retry_after_s
+
+
+class SourceChanged(StoreError):
+    """The source changed while it was being read."""
+
+    retryable = True
 
 
 class NoSuchCollection(StoreError):
