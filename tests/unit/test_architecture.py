@@ -18,8 +18,14 @@ SOURCE = Path(wherry.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 NAMES = [str(path.relative_to(SOURCE)) for path in FILES]
 ENGINES = {"pgvector", "chroma", "chromadb", "qdrant", "faiss", "psycopg", "lancedb"}
-# Waiting for a server to start, for a lock to be let go of, or as long as a server asked for.
-MAY_SLEEP = {"moving/retry.py", "postgres/server.py", "stores/archive/disk.py", "stores/qdrant/remote.py"}
+# Waiting for a model (one clock, which tests replace), for a server to start, for a lock to be let go of, or as long as a server asked for.
+MAY_SLEEP = {
+    "models/clock.py",
+    "moving/retry.py",
+    "postgres/server.py",
+    "stores/archive/disk.py",
+    "stores/qdrant/remote.py",
+}
 MOST_CODE_LINES, MOST_FUNCTION_LINES = 450, 60
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

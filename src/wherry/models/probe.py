@@ -25,6 +25,7 @@ TEXTS = (
 SAME = 0.9999
 # Below this a text in a batch has not a slightly different vector but another text's.
 SIMILAR = 0.99
+_TELLING_WIDTH = 16
 Ask = Callable[[Sequence[str]], np.ndarray]
 TooLong = Literal["refused", "read", "cut in silence", "not tested"]
 
@@ -85,7 +86,8 @@ def _require_order(rows: np.ndarray, alone: np.ndarray, where: str) -> None:
             where=where,
             next="try ?batch=1, or another server",
         )
-    if rows[0].tobytes() == rows[1].tobytes():
+    # In a handful of components two texts may meet by chance.
+    if rows.shape[1] >= _TELLING_WIDTH and rows[0].tobytes() == rows[1].tobytes():
         raise BadAnswer("the model gives different texts the same vector", where=where, next=checking.NEXT)
 
 
