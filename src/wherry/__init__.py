@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wherry.address import Address
+    from wherry.answering.hits import Hit, Hits
+    from wherry.answering.search import search
     from wherry.errors import (
         BadRecord,
         Busy,
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 # Imported when first used: `wherry --help` must not wait for Arrow.
 _HOMES = {
     "wherry.address": ("Address",),
+    "wherry.answering.hits": ("Hit", "Hits"),
+    "wherry.answering.search": ("search",),
     "wherry.errors": (
         "WherryError",
         "Different",
@@ -63,10 +67,13 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "plan",
     "sync",
     "verify",
+    "search",
     "open_source",
     "open_target",
     "Address",
     "Difference",
+    "Hit",
+    "Hits",
     "Level",
     "Loss",
     "Metric",

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
+from wherry.space import Metric
 from wherry.stores import base
+
+_PLAIN = ("id", "similarity", "distance", "metric", "text", "metadata", "score")
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,9 @@ class Hit:
     """A record that a search found.
 
     similarity: of its vector and the query's, higher is nearer; cosine runs from -1 to 1, for l2 and l1 it is
-    minus the distance, for ip the product. distance: as the engine says it, in the metric's own terms. Both are
-    None where no vector was compared. score: what the hits are ordered by. parts: leg (`vector`, `lexical`, ...)
-    -> where that leg had it.
+    minus the distance, for ip the product. distance: in the terms of `metric` (cosine: 1 - cosine; l2: the root;
+    ip: minus the product). All three are None where no vector was compared. score: what the hits are ordered by.
+    parts: leg (`vector`, `lexical`, ...) -> where that leg had it.
     """
 
     id: str
@@ -39,11 +42,12 @@ class Hit:
     metadata: dict[str, Any]
     score: float
     parts: Mapping[str, Part] = field(default_factory=dict)
+    metric: Metric | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the hit as a JSON object."""
         parts = {leg: {"rank": p.rank, "score": p.score, "share": p.share} for leg, p in self.parts.items()}
-        values = {name: getattr(self, name) for name in ("id", "similarity", "distance", "text", "metadata", "score")}
+        values = {name: getattr(self, name) for name in _PLAIN}
         return {**values, "parts": parts}
 
 
@@ -51,16 +55,15 @@ class Hit:
 class Hits(Sequence[Hit]):
     """The hits of one search, best first.
 
-    address: what was searched. mode: `vector`, `lexical` or `hybrid`. metric: how vectors were compared, None
-    where none were. seconds: from the call to the answer, embedding the query included. notes: what a reader
-    should know (a leg that was left out and why), one sentence each.
+    address: what was searched. mode: `vector`, `lexical` or `hybrid`. seconds: from the call to the answer,
+    embedding the query included. notes: what a reader should know (a leg that was left out and why), one
+    sentence each.
     """
 
     hits: tuple[Hit, ...]
     address: str
     mode: str
     k: int
-    metric: str | None = None
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
 
@@ -83,13 +86,16 @@ class Hits(Sequence[Hit]):
         """Return the same hits with further notes."""
         return replace(self, notes=(*self.notes, *notes))
 
+    def after(self, seconds: float) -> Hits:
+        """Return the same hits with another time."""
+        return replace(self, seconds=seconds)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that `wherry search --json` prints."""
         return {
             "in": self.address,
             "mode": self.mode,
             "k": self.k,
-            "metric": self.metric,
             "count": len(self.hits),
             "seconds": self.seconds,
             "notes": list(self.notes),
@@ -115,4 +121,5 @@ def decoded(metadata: str | None) -> dict[str, Any]:
 
 def _of_vector(hit: base.Hit, rank: int) -> Hit:
     part = Part(rank, hit.similarity, hit.similarity)
-    return Hit(hit.id, hit.similarity, hit.distance, hit.text, decoded(hit.metadata), hit.similarity, {"vector": part})
+    metadata = decoded(hit.metadata)
+    return Hit(hit.id, hit.similarity, hit.distance, hit.text, metadata, hit.similarity, {"vector": part}, hit.metric)

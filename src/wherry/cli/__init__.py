@@ -3,6 +3,7 @@
     app.py       commands and flags
     acts.py      calling an act and printing what it returned
     show.py      results as a person reads them
+    search.py    asking a collection
     runs.py      the journals: what ran here
     bars.py      progress
     failures.py  errors: what, where, left behind, next

@@ -131,6 +131,39 @@ def verify(
     return partial(acts.verify, source, target, level, tolerance, json)
 
 
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.", show_default=False)],
+    in_: Annotated[str, typer.Option("--in", metavar="ADDRESS", help="Where to look.", show_default=False)],
+    k: Annotated[int, typer.Option("-k", help="How many records to show.", metavar="K")] = 5,
+    mode: Annotated[str, typer.Option(help="How to look: vector.", metavar="MODE")] = "vector",
+    where: Annotated[
+        str | None,
+        typer.Option(
+            help="Only records whose metadata fits: page>=3 and tag in [a, b], or a JSON object.",
+            metavar="CONDITION",
+            show_default=False,
+        ),
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare every vector; use no approximate index.")] = False,
+    embedder: Annotated[
+        str | None,
+        typer.Option(help="What embeds QUERY, if the collection names no model.", metavar="SPEC", show_default=False),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Find the records of a collection that are nearest to a question.
+
+    \b
+    Example:
+      wherry search "공복 혈당이 높으면?" --in pgvector:#docs --where "page>=3"
+    """
+    from wherry.cli import search as asking
+
+    return partial(asking.search, query, in_, k, mode, where, exact, embedder, json)
+
+
 @runs.callback()
 def list_runs(context: typer.Context, json: Json = False, debug: Debug = False) -> Job | None:
     """List the runs that were made here, latest first.

@@ -222,7 +222,7 @@ class Hit:
 
     similarity: higher is nearer; cosine runs from -1 to 1, for l2 and l1 it is minus the distance, for ip the
     product. distance: what the engine said, in `metric`'s own terms (cosine: 1 - cosine; l2: the root; ip:
-    minus the product). metadata: JSON text or None.
+    minus the product). metadata: JSON text or None. metric: what the distance is one of.
     """
 
     id: str
@@ -230,6 +230,7 @@ class Hit:
     distance: float
     text: str | None = None
     metadata: str | None = None
+    metric: Metric | None = None
 
 
 @runtime_checkable
@@ -240,7 +241,8 @@ class Searchable(Readable, Protocol):
         """Return the k records nearest to a float32 vector of shape (dimension,), nearest first.
 
         where: a condition on metadata; k records come back where k satisfy it. exact: no approximate index is
-        used. Ties are ordered by id. Raises WrongDimension or Unsupported.
+        used. Ties are ordered by id. Several threads may search one store. Raises WrongDimension, UnknownMetric,
+        Unsupported, and Usage for k < 1, for a vector that is not finite and for a zero vector under cosine.
         """
         ...
 

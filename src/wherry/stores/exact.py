@@ -161,7 +161,7 @@ def hit_of(batch: pa.RecordBatch, row: int, distance: float, metric: Metric) -> 
     """Return one row of a batch as a hit."""
     values = (batch.column(name)[row].as_py() for name in ("id", "text", "metadata"))
     record_id, text, metadata = values
-    return Hit(record_id, similarity(distance, metric), distance, text, metadata)
+    return Hit(record_id, similarity(distance, metric), distance, text, metadata, metric)
 
 
 def _fast(vectors: np.ndarray, query: Query, norms: np.ndarray | None) -> np.ndarray:
