@@ -55,24 +55,29 @@ class Native:
     Rows of equal forms that have equal bytes are equal records, so a store of the same kind can compare
     them and take them as they are.
 
-    form: what the bytes mean, in words that only stores of one kind read. rows: binary, one per record. ids:
-    strings, aligned. plain: no row needs a closer look before it is written: its vector is finite and not
-    zero, its metadata short.
+    form: what the bytes mean, in words that only stores of one kind read. rows: binary, one per record.
+    plain: no row needs a closer look before it is written: its vector is finite and not zero, its metadata
+    short. identify, decode: what finds the ids in rows, and what makes a batch of them.
     """
 
     def __init__(
         self,
         form: str,
         rows: pa.ChunkedArray,
-        ids: pa.Array,
         plain: bool,
+        identify: Callable[[pa.ChunkedArray], pa.Array],
         decode: Callable[[pa.ChunkedArray], pa.RecordBatch],
     ) -> None:
-        self.form, self.rows, self.ids, self.plain = form, rows, ids, plain
-        self._decode = decode
+        self.form, self.rows, self.plain = form, rows, plain
+        self._identify, self._decode = identify, decode
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.rows)
+
+    @cached_property
+    def ids(self) -> pa.Array:
+        """The ids, found without decoding the rest."""
+        return self._identify(self.rows)
 
     @cached_property
     def records(self) -> pa.RecordBatch:
@@ -85,11 +90,11 @@ class Native:
 
     def take(self, rows: pa.Array) -> Native:
         """Return some rows, by number."""
-        return self._with(self.rows.take(rows), self.ids.take(rows))
+        return self._with(self.rows.take(rows))
 
     def slice(self, start: int, rows: int) -> Native:
         """Return some rows; nothing is copied."""
-        return self._with(self.rows.slice(start, rows), self.ids.slice(start, rows))
+        return self._with(self.rows.slice(start, rows))
 
     @staticmethod
     def joined(parts: Sequence[Native]) -> Native | None:
@@ -98,11 +103,10 @@ class Native:
         if any(part.form != first.form for part in parts):
             return None
         rows = pa.chunked_array([chunk for part in parts for chunk in part.rows.chunks], type=pa.binary())
-        ids = pa.concat_arrays([part.ids for part in parts])
-        return Native(first.form, rows, ids, all(part.plain for part in parts), first._decode)
+        return Native(first.form, rows, all(part.plain for part in parts), first._identify, first._decode)
 
-    def _with(self, rows: pa.ChunkedArray, ids: pa.Array) -> Native:
-        return Native(self.form, rows, ids, self.plain, self._decode)
+    def _with(self, rows: pa.ChunkedArray) -> Native:
+        return Native(self.form, rows, self.plain, self._identify, self._decode)
 
 
 class Page:
@@ -130,7 +134,8 @@ class Page:
     @property
     def read(self) -> int:
         """How many records of the store this page accounts for."""
-        return len(self.ids) + len(self.rejects)
+        kept = self.records.num_rows if self.native is None else len(self.native)
+        return kept + len(self.rejects)
 
 
 def schema(dimension: int) -> pa.Schema:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +90,10 @@ class _Comparison:
 
     def __init__(self, left: Readable, right: Readable, tolerance: Tolerance | None, progress: Progress) -> None:
         self.left, self.right, self.progress = left, right, progress
-        self.from_, self.to = left.describe(), right.describe()
+        # Counting is what takes long about it, and the two can count at the same time.
+        with ThreadPoolExecutor(1, "wherry-describe") as other:
+            described = other.submit(right.describe)
+            self.from_, self.to = left.describe(), described.result()
         self.from_.space.require_same(self.to.space, left.address, right.address)
         self.metric: Metric | None = self.from_.space.metric or self.to.space.metric
         self.projection = Projection(right.capabilities)

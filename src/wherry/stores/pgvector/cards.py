@@ -49,7 +49,7 @@ def read(connection: psycopg.Connection, table: Table) -> Card | None:
         'SELECT relation::bigint, space, "index" FROM {} WHERE vector = $1 AND (relation = $2 OR name = $3)'
         " ORDER BY relation = $2 DESC LIMIT 1"
     )
-    row = connection.execute(query.format(cards), [table.vector.name, table.oid, table.name]).fetchone()
+    row = connection.execute(query.format(cards), [_key(table), table.oid, table.name]).fetchone()
     if row is None:
         return None
     space = Space.from_dict(row[1])
@@ -68,9 +68,14 @@ def write(connection: psycopg.Connection, table: Table, space: Space, index: Ind
         return
     if not found[0]:
         connection.execute(sql.SQL(_MAKE).format(cards))
-    connection.execute(sql.SQL(_FORGET).format(cards), [table.vector.name, table.oid, table.name])
-    row = [table.name, table.vector.name, table.oid, _json(space.to_dict()), _json(asdict(index))]
+    connection.execute(sql.SQL(_FORGET).format(cards), [_key(table), table.oid, table.name])
+    row = [table.name, _key(table), table.oid, _json(space.to_dict()), _json(asdict(index))]
     connection.execute(sql.SQL(_RECORD).format(cards), row)
+
+
+def _key(table: Table) -> str:
+    """Return what tells the collections of one table apart: the vector, and whose rows are meant."""
+    return table.vector.name if table.scope is None else f"{table.vector.name} {table.scope.value}"
 
 
 def _json(value: dict[str, Any]) -> str:

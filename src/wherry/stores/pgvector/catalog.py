@@ -16,6 +16,8 @@ from psycopg.rows import dict_row
 
 from wherry.address import Address
 from wherry.errors import BadAddress, NoSuchCollection, Refused
+from wherry.stores.layouts import PLAIN, require_layout, wanted
+from wherry.stores.pgvector.shapes import PLAIN_SHAPE, ROLES, Shape, recognised, roles_in
 
 NAME_BYTES = 63
 TEXT_TYPES = frozenset({"text", "varchar"})
@@ -78,11 +80,26 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Scope:
+    """One collection of a table that holds the rows of many. column: says whose a row is; value: this one's."""
+
+    column: str
+    value: str
+    name: str
+
+    @property
+    def condition(self) -> sql.Composed:
+        """What holds for the rows of the collection."""
+        return sql.SQL("{} = {}").format(sql.Identifier(self.column), sql.Literal(self.value))
+
+
+@dataclass(frozen=True)
 class Table:
     """A table and the columns of its records. oid: None for one that is still to be made.
 
     unique: whether the server keeps ids apart; arbiter: whether ON CONFLICT can use that index.
-    others: columns that are no part of a record. types: the schema of pgvector's types.
+    others: columns that are no part of a record. types: the schema of pgvector's types. shape: of the framework
+    whose table it is. scope: the collection whose rows are meant, None for all of them.
     """
 
     schema: str
@@ -98,11 +115,37 @@ class Table:
     others: tuple[Column, ...] = ()
     types: str = "public"
     version: str = ""
+    shape: Shape = PLAIN_SHAPE
+    scope: Scope | None = None
 
     @property
     def quoted(self) -> sql.Identifier:
         """The name for a statement."""
         return sql.Identifier(self.schema, self.name)
+
+    @property
+    def rows(self) -> sql.Composable:
+        """What a query reads the records from."""
+        if self.scope is None:
+            return self.quoted
+        return sql.SQL("(SELECT xmin, * FROM {} WHERE {}) AS records").format(self.quoted, self.scope.condition)
+
+    @property
+    def label(self) -> str:
+        """The name for people, unlike that of any other collection of the database."""
+        name = f"{self.schema}.{self.name}"
+        return name if self.scope is None else f"{name}[{self.scope.name}]"
+
+    @property
+    def fills(self) -> list[tuple[sql.Identifier, sql.Composable]]:
+        """What a new row gets beside its record: columns and values."""
+        found: list[tuple[sql.Identifier, sql.Composable]] = [
+            (sql.Identifier(name), sql.SQL(value))  # type: ignore[arg-type]
+            for name, value in self.shape.fills.items()
+        ]
+        if self.scope is not None:
+            found.append((sql.Identifier(self.scope.column), sql.Literal(self.scope.value)))
+        return found
 
     @property
     def columns(self) -> list[Column]:
@@ -171,7 +214,20 @@ def find(connection: psycopg.Connection, address: Address) -> Table | None:
     if row["kind"] not in _TABLES:
         raise NoSuchCollection(f"{row['name']!r} is no table", where=str(address), next="name a table")
     catalog = _catalog(connection, row["oid"], address)
-    return _mapped(catalog, row, *_extension(connection))
+    names = [column.name for column in catalog.columns]
+    shape = _shape(names, address)
+    catalog = replace(catalog, options={**roles_in(shape, names), **catalog.options})
+    return _mapped(catalog, row, shape, *_extension(connection))
+
+
+def _shape(columns: list[str], address: Address) -> Shape:
+    """Return the shape of a table; a plain one where the address names its columns or asks for that."""
+    asked = wanted(address)
+    if asked == PLAIN or any(role in address.options for role in ROLES):
+        return PLAIN_SHAPE
+    found = recognised(columns)
+    require_layout(asked, found.layout, str(address))
+    return found
 
 
 def planned(connection: psycopg.Connection, address: Address) -> Table:
@@ -253,7 +309,7 @@ def _row(connection: psycopg.Connection, query: LiteralString, *values: Any) -> 
         return cursor.execute(query, values).fetchone()
 
 
-def _mapped(catalog: Catalog, row: dict[str, Any], types: str, version: str) -> Table:
+def _mapped(catalog: Catalog, row: dict[str, Any], shape: Shape, types: str, version: str) -> Table:
     key, vector = _choose_id(catalog), _choose_vector(catalog)
     text, metadata = _choose_text(catalog), _choose_metadata(catalog)
     used = {column.number for column in (key, vector, text, metadata) if column}
@@ -262,8 +318,8 @@ def _mapped(catalog: Catalog, row: dict[str, Any], types: str, version: str) -> 
         oid=row["oid"], kind=row["kind"],
         unique=catalog.is_key(key) and key.deterministic,
         arbiter=catalog.is_key(key, immediate=True) and key.deterministic,
-        others=tuple(c for c in catalog.columns if c.number not in used),
-        types=types, version=version,
+        others=tuple(c for c in catalog.columns if c.number not in used and c.name not in shape.own),
+        types=types, version=version, shape=shape,
     )  # fmt: skip
 
 

@@ -102,6 +102,7 @@ def epoch(found: State, table: Table, embedded: bool) -> str:
     parts = [
         cluster["cluster"], cluster["timeline"], cluster["database"], cluster["forgotten"],
         _folder_mark() if embedded else cluster["started"], found.files["files"], *columns,
+        *([table.scope.value] if table.scope else []),
     ]  # fmt: skip
     return "pg2-" + hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
 
@@ -122,7 +123,7 @@ def touched(connection: psycopg.Connection, table: Table, embedded: bool, mark: 
     # One further back than half of all ids: `age` would take what came later for older.
     if not transaction.isdigit() or not 0 <= int(found.cluster["next"]) - int(transaction) < _XIDS_BEFORE_REUSE // 2:
         return None
-    query = sql.SQL(_TOUCHED).format(id=selected(table.id, table.id.quoted), table=table.quoted)
+    query = sql.SQL(_TOUCHED).format(id=selected(table.id, table.id.quoted), table=table.rows)
     held, ids = connection.execute(query, [transaction]).fetchone() or (0, None)
     if ids is None:
         return None

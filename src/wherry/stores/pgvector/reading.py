@@ -147,12 +147,11 @@ class _Growing:
 
     def finished(self) -> Page:
         """Return the page."""
-        form, ids = self.form, [part.variable(_ID) for part in self.parts] if self.sound else []
-        if not ids or form.native is None or not all(map(_is_unicode, ids)):
+        form = self.form
+        if not self.sound or form.native is None:
             return _decoded(self.parts, form)
         rows = pa.chunked_array([part.as_kept() for part in self.parts], type=pa.binary())
-        named = pa.concat_arrays([part.view(pa.string()) for part in ids])
-        return Page(Native(form.native, rows, named, self.plain, partial(_decode, form=form)))
+        return Page(Native(form.native, rows, self.plain, partial(_identify, form=form), partial(_decode, form=form)))
 
     def _are_sound(self, rows: Rows) -> bool:
         """Tell whether every row can be in a batch, judged by what does not need decoding."""
@@ -171,8 +170,17 @@ class _Growing:
         return bool(starts.all()) and (not metadata or int(rows.lengths[metadata].max()) <= _SHORT)
 
 
+def _identify(rows: pa.ChunkedArray, form: Form) -> pa.Array:
+    found = [part.variable(_ID).view(pa.string()) for part in _kept(rows, form)]
+    return pa.concat_arrays(found) if found else pa.array([], type=pa.string())
+
+
 def _decode(rows: pa.ChunkedArray, form: Form) -> pa.RecordBatch:
-    return _decoded([Rows.kept(chunk, form.fields) for chunk in rows.chunks if len(chunk)], form).records
+    return _decoded(_kept(rows, form), form).records
+
+
+def _kept(rows: pa.ChunkedArray, form: Form) -> list[Rows]:
+    return [Rows.kept(chunk, form.fields) for chunk in rows.chunks if len(chunk)]
 
 
 def _decoded(parts: list[Rows], form: Form) -> Page:

@@ -8,9 +8,11 @@ import psycopg
 from psycopg import sql
 
 from wherry.errors import Refused, Unsupported
+from wherry.stores.layouts import PLAIN
+from wherry.stores.pgvector import layout_writing
 from wherry.stores.pgvector.catalog import Table
+from wherry.stores.pgvector.layout_writing import STAGE
 
-STAGE = sql.Identifier("pg_temp", "wherry_batch")
 # Half a page: rows up to that keep their vector beside them, which is written three times as fast and
 # read twice as fast as one in the table of long values. Longer rows would waste the rest of their page.
 _INLINE_BYTES = 4_080
@@ -38,6 +40,8 @@ def extend(connection: psycopg.Connection, where: str) -> None:
 
 def creation(table: Table, dimension: int) -> sql.Composed:
     """Return the statement that makes a table for records of a dimension."""
+    if table.shape.layout != PLAIN:
+        return layout_writing.creation(table, dimension)
     columns = [
         sql.SQL("{} {} PRIMARY KEY").format(table.id.quoted, _key_type(table)),
         sql.SQL("{} {}({}) NOT NULL").format(
@@ -67,16 +71,20 @@ def staged(table: Table) -> sql.Composed:
 
 def replacing(table: Table) -> sql.Composed:
     """Return the statement that moves what was staged into a table, replacing the columns of a record."""
+    if not table.arbiter:
+        return layout_writing.replacing(table)
     changed = [c.quoted for c in table.columns if c != table.id]
     return sql.SQL(
-        "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} ON CONFLICT ({}) DO UPDATE SET {}"
+        "INSERT INTO {} AS held ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}"
+        " ON CONFLICT ({}) DO UPDATE SET {} WHERE {}"
     ).format(
         table.quoted,
-        _names(table),
-        _names(table),
+        sql.SQL(", ").join([_names(table), *(name for name, _ in table.fills)]),
+        sql.SQL(", ").join([_names(table), *(value for _, value in table.fills)]),
         STAGE,
         table.id.quoted,
         sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(name) for name in changed),
+        sql.SQL("held.{}").format(table.scope.condition) if table.scope else sql.SQL("true"),
     )
 
 
@@ -105,7 +113,7 @@ def renumbering(table: Table, connection: psycopg.Connection) -> tuple[sql.Compo
 
 def require_writable(table: Table, where: str) -> None:
     """Raise Refused when rows of nothing but a record cannot be written to a table, or not replaced."""
-    if not table.arbiter:
+    if not table.arbiter and table.shape.layout == PLAIN:
         raise Refused(
             f"nothing keeps the values of {table.id.name!r} apart, so records cannot be replaced",
             where=where,
