@@ -131,6 +131,11 @@ class Table:
         return sql.SQL("(SELECT xmin, * FROM {} WHERE {}) AS records").format(self.quoted, self.scope.condition)
 
     @property
+    def condition(self) -> sql.Composable:
+        """What holds for the rows that are meant."""
+        return sql.SQL("true") if self.scope is None else self.scope.condition
+
+    @property
     def label(self) -> str:
         """The name for people, unlike that of any other collection of the database."""
         name = f"{self.schema}.{self.name}"

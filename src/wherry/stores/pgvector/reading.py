@@ -84,7 +84,7 @@ class Form:
         return self._select([selected(self.table.id, self.table.id.quoted)])
 
     def _select(self, values: list[sql.Composable]) -> sql.Composed:
-        return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(values), self.table.quoted)
+        return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(values), self.table.rows)
 
 
 def copied(query: sql.Composable) -> sql.Composed:

@@ -10,17 +10,17 @@ import pyarrow as pa
 from psycopg import sql
 
 from wherry.address import Address
-from wherry.errors import NoSuchCollection
 from wherry.postgres.copy import Message, messages
 from wherry.postgres.link import Link, Server
 from wherry.record import Page
 from wherry.space import Metric, Space
 from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, Index, Touched
-from wherry.stores.pgvector import cards, changes, indexes, keys
-from wherry.stores.pgvector.catalog import Table, find, require_name
+from wherry.stores.pgvector import cards, changes, indexes, keys, layouts
+from wherry.stores.pgvector.catalog import Table, require_name
+from wherry.stores.pgvector.layouts import Asked
 from wherry.stores.pgvector.reading import Form, copied, joined, listed, pages
 
-OPTIONS = {"id", "vector", "text", "metadata", "schema", "metric"}
+OPTIONS = {"id", "vector", "text", "metadata", "schema", "metric", "layout", "collection"}
 MAX_DIMENSION = 16_000
 # Before it, a build could corrupt an index and vacuum another.
 SOUND_VERSION = (0, 8, 4)
@@ -39,6 +39,7 @@ class PgSource:
         self._address = address
         self._server = server
         self._metric = address.stated_metric()
+        self._asked = self._asking()
         self._reader = Link(server, read_only=True)
         with self._reader.begin() as connection:
             self._database = str((connection.execute(_IDENTITY).fetchone() or ("",))[0])
@@ -55,6 +56,8 @@ class PgSource:
         table = self._table
         roles = {"id": table.id, "vector": table.vector, "text": table.text, "metadata": table.metadata}
         columns = {role: column.name if column else "" for role, column in roles.items()}
+        if table.scope is not None:
+            columns["collection"] = table.scope.value
         return str(Address("pgvector", f"//{self._database}", f"{table.schema}.{table.name}", columns))
 
     @property
@@ -98,7 +101,7 @@ class PgSource:
     def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Yield the whole table as of one moment, as it lies on disk."""
         with self._streaming(lambda form: form.select()) as (arriving, form):
-            yield from pages(arriving, form, rows)
+            yield from map(self._read, pages(arriving, form, rows))
 
     def ids(self, rows: int = PAGE_ROWS) -> Iterator[pa.Array]:
         """Yield every id as of one moment; nothing else is read."""
@@ -128,7 +131,7 @@ class PgSource:
             )
             with connection.cursor().copy(copied(chosen)) as copy:
                 found = list(pages(messages(copy), form, max(len(wanted), 1)))
-        return joined(found or [form.nothing()], form.dimension)
+        return self._read(joined(found or [form.nothing()], form.dimension))
 
     def close(self) -> None:
         """Close the connections; a second call does nothing."""
@@ -149,16 +152,22 @@ class PgSource:
         finally:
             link.close()
 
+    def _asking(self) -> Asked:
+        return Asked.to_read(self._address)
+
+    def _read(self, page: Page) -> Page:
+        """Return a page as plain records, whatever framework made the rows."""
+        codec = self._table.shape.codec
+        return page if codec is None else codec.read(page)
+
     def _look(self, connection: psycopg.Connection) -> None:
         """Find out what the table is now."""
-        self._table = find(connection, self._address) or self._absent(connection)
+        self._table = layouts.find(connection, self._address, self._asked) or self._absent(connection)
         found = changes.state(connection, self._table)
         self._detects_changes = changes.detectable(found, self._table)
 
     def _absent(self, connection: psycopg.Connection) -> Table:
-        raise NoSuchCollection(
-            f"there is no table {self._address.collection!r}", where=self.address, next="check its name"
-        )
+        raise layouts.absent(connection, self._address)
 
     def _form(self, connection: psycopg.Connection) -> Form:
         if self._table.oid is None:
@@ -177,7 +186,7 @@ class PgSource:
         query = sql.SQL(
             "SELECT {}(v) FROM (SELECT {} AS v FROM {} LIMIT {}) first WHERE v IS NOT NULL"
             " GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
-        ).format(table.type("vector_dims"), table.vector.quoted, table.quoted, sql.Literal(_SAMPLE_ROWS))
+        ).format(table.type("vector_dims"), table.vector.quoted, table.rows, sql.Literal(_SAMPLE_ROWS))
         row = connection.execute(query).fetchone()
         return row[0] if row else None
 
@@ -190,15 +199,17 @@ class PgSource:
         notes = [
             *_notes(table, count - vectors, card),
             *indexes.notes_on(found, table, card.index if card else Index(), space.dimension),
+            *layouts.notes_on(table, self._address, found),
         ]
         return Collection(
-            f"{table.schema}.{table.name}",
+            table.label,
             exists=True,
             count=count,
             space=space,
             index=found[0].settings if found else Index(),
             bytes=int(size),
             notes=tuple(notes),
+            layout=table.shape.layout,
             extra={"id": table.id.type, "vector": table.vector.type, "pgvector": table.version},
         )
 
@@ -207,7 +218,8 @@ class PgSource:
     ) -> Space:
         """Return what is known of the space: from the card, then from the table and its index."""
         dimension = self._table.dimension or self._usual_dimension(connection)
-        known = Space(dimension=dimension, metric=indexes.metric_of(found))
+        metric = layouts.usual_metric(connection, self._table) if self._table.shape.metric else indexes.metric_of(found)
+        known = Space(dimension=dimension, metric=metric)
         if card is not None and not card.stale:
             known = card.space.filled_from(known)
         return known.with_metric(self._metric, self.address)
@@ -218,7 +230,7 @@ def _measured(table: Table) -> sql.Composed:
         "SELECT count(*), count({}), coalesce("
         "(SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree($1::bigint::oid::regclass)),"
         " pg_total_relation_size($1::bigint::oid)) FROM {}"
-    ).format(table.vector.quoted, table.quoted)
+    ).format(table.vector.quoted, table.rows)
 
 
 def _notes(table: Table, missing: int, card: cards.Card | None) -> Iterator[str]:

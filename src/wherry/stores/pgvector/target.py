@@ -16,9 +16,10 @@ from wherry.postgres.link import Link, Server
 from wherry.record import Native, dimension_of, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.base import Collection, Index
-from wherry.stores.pgvector import cards, indexes, jsonb, keys, writing
-from wherry.stores.pgvector.catalog import INTEGER_TYPES, Table, planned
+from wherry.stores.pgvector import cards, indexes, jsonb, keys, layouts, writing
+from wherry.stores.pgvector.catalog import INTEGER_TYPES, Table
 from wherry.stores.pgvector.hold import Hold
+from wherry.stores.pgvector.layouts import Asked
 from wherry.stores.pgvector.reading import Form
 from wherry.stores.pgvector.source import MAX_DIMENSION, PgSource
 
@@ -40,7 +41,8 @@ class PgTarget(PgSource):
         with self._reader.begin() as connection:
             self._look(connection)
             if self._table.oid is None:
-                return Collection(f"{self._table.schema}.{self._table.name}", False, 0, Space(metric=self._metric))
+                space, layout = Space(metric=self._metric), self._table.shape.layout
+                return Collection(self._table.label, False, 0, space, layout=layout)
             return self._described(connection)
 
     def prepare(self, space: Space, index: Index, rows: int) -> None:
@@ -61,6 +63,7 @@ class PgTarget(PgSource):
         """
         if not batch.num_rows:
             return
+        batch = self._laid_out(batch)
         self._require_fitting(batch)
         self._touched_rows += batch.num_rows
         self._store(batch.column("id").to_pylist(), lambda: map(self._encoded, _slices(batch)), absent)
@@ -68,7 +71,9 @@ class PgTarget(PgSource):
     def takes(self, form: str) -> bool:
         """Tell whether rows of this form fit the table's columns as they are."""
         table = self._table
-        if table.dimension is None or any(c is not None and c.not_null for c in (table.text, table.metadata)):
+        if table.shape.codec is not None or table.dimension is None:
+            return False
+        if any(c is not None and c.not_null for c in (table.text, table.metadata)):
             return False
         return Form(table, table.dimension).native == form
 
@@ -81,7 +86,7 @@ class PgTarget(PgSource):
             self._store(records.ids.to_pylist(), lambda: as_sent(records.rows), absent)
 
     def _store(self, ids: list[str], rows: Callable[[], Iterable[memoryview]], absent: bool) -> None:
-        if absent and self._added(ids, rows):
+        if absent and not self._table.fills and self._added(ids, rows):
             return
         table = self._table
         with self._writing(ids) as connection:
@@ -95,8 +100,8 @@ class PgTarget(PgSource):
         known = keys.possible(ids, table.id)
         if not known:
             return
-        statement = sql.SQL("DELETE FROM {} WHERE {} = ANY ($1::{})").format(
-            table.quoted, table.id.quoted, keys.array_type(table.id)
+        statement = sql.SQL("DELETE FROM {} WHERE {} = ANY ($1::{}) AND {}").format(
+            table.quoted, table.id.quoted, keys.array_type(table.id), table.condition
         )
         self._touched_rows += len(known)
         with self._writing() as connection:
@@ -127,7 +132,7 @@ class PgTarget(PgSource):
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold the table against other writers, wherever they run, or raise Busy."""
-        hold = Hold(self._server, f"{self._table.schema}.{self._table.name}")
+        hold = Hold(self._server, self._table.label)
         hold.take()
         self._hold = hold
         try:
@@ -151,7 +156,18 @@ class PgTarget(PgSource):
             yield connection
 
     def _absent(self, connection: psycopg.Connection) -> Table:
-        return planned(connection, self._address)
+        return layouts.planned(connection, self._address, self._asked)
+
+    def _asking(self) -> Asked:
+        return Asked.to_write(self._address, None)
+
+    def _laid_out(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return what the table is to hold for some records. Raises Rejected for ids of another collection."""
+        table = self._table
+        if table.scope is not None:
+            with self._reader.begin() as connection:
+                layouts.require_own(connection, table, batch.column("id"), self.address)
+        return batch if table.shape.codec is None else table.shape.codec.written(batch)
 
     def _named(self, space: Space) -> Space:
         return space.filled_from(Space(metric=self._metric))
@@ -172,7 +188,7 @@ class PgTarget(PgSource):
             )
         if not self._table.version:
             writing.extend(connection, self.address)
-            self._table = planned(connection, self._address)
+            self._table = layouts.planned(connection, self._address, self._asked)
         connection.execute(writing.creation(self._table, dimension))
 
     def _check(self, connection: psycopg.Connection, space: Space, index: Index) -> None:
@@ -181,7 +197,7 @@ class PgTarget(PgSource):
         found = indexes.vector_indexes(connection, self._table)
         card = cards.read(connection, self._table)
         self._space(connection, found, card).require_same(self._named(space), self.address, "the source")
-        some = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(self._table.quoted)
+        some = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(self._table.rows)
         self._live = bool((connection.execute(some).fetchone() or (False,))[0])
         # What is in the table already belongs to a space that nobody recorded: no card for it.
         if not self._live and (card is None or card.stale):
@@ -245,12 +261,14 @@ class PgTarget(PgSource):
             found = indexes.vector_indexes(connection, self._table)
             known = self._space(connection, found, cards.read(connection, self._table))
         known = known.filled_from(self._named(space))
+        # What a framework always asks by is what its index has to be for.
+        wanted_metric = self._table.shape.metric or known.metric
         usable = indexes.drop_invalid(self._writer, found)
         if wanted.kind != "hnsw":
             # One that was there and broke is wanted, whatever the source has.
             wanted = next((i.settings for i in found if not i.valid and i.kind == "hnsw"), wanted)
-        if wanted.kind == "hnsw" and not usable and known.metric is not None and known.dimension:
-            metric: Metric = known.metric
+        if wanted.kind == "hnsw" and not usable and wanted_metric is not None and known.dimension:
+            metric: Metric = wanted_metric
             with self._writing() as connection:
                 rows = (connection.execute(writing.counted(self._table)).fetchone() or (0,))[0]
             indexes.build(self._writer, self._table, metric, wanted, rows, known.dimension, self._live)
