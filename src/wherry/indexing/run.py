@@ -1,0 +1,310 @@
+"""One index run: what a source lists against what the manifest knows, and the difference made good.
+
+    scan -> one look -> nothing to do, or: lease -> per source: differences -> read, cut -> compare with the
+    manifest -> vectors that are missing, kept as they arrive -> one short transaction that swaps chunks and
+    manifest rows -> orphans, after a complete listing -> index, statistics -> clean mark
+
+No transaction is open while a model is waited for, and a run that dies anywhere is simply run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from wherry.errors import BadRecord, MassDelete, WherryError
+from wherry.indexing import cache, letters
+from wherry.indexing.base import Chunker, Listed
+from wherry.indexing.database import Database
+from wherry.indexing.diff import Change, Known, compare
+from wherry.indexing.fingerprints import contents_fp, embed_fp, recipe_fp, source_fp
+from wherry.indexing.lease import Lease
+from wherry.indexing.letters import Letter
+from wherry.indexing.manifest import Difference, Generation, Manifest
+from wherry.indexing.model import Model
+from wherry.indexing.paying import pay
+from wherry.indexing.place import Place
+from wherry.indexing.preparing import Prepared, prepare
+from wherry.indexing.results import LISTED, Failure, Statistics
+from wherry.indexing.scan import Scan, settled
+
+# So many chunks travel together: enough to keep a model busy, few enough to be searchable soon.
+GROUP_CHUNKS = 512
+GROUP_DOCUMENTS = 256
+_LEAST_GUARDED, _GUARDED_SHARE = 10, 0.2
+
+
+@dataclass
+class Run:
+    """What the parts of a run share. retry: dead letters are tried again."""
+
+    index: int
+    generation: Generation
+    place: Place
+    database: Database
+    lease: Lease
+    model: Model
+    allow_mass_delete: bool = False
+    retry: bool = False
+    progress: Callable[[str, int, int | None], None] | None = None
+    statistics: Statistics = field(default_factory=Statistics)
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    done: int = 0
+    total: int = 0
+
+    def fail(self, failure: Failure) -> None:
+        """Count a document that failed."""
+        self.statistics.failed += 1
+        self.tell(1)
+        if len(self.failures) < LISTED:
+            self.failures.append(failure)
+
+    def tell(self, documents: int) -> None:
+        """Tell whoever follows the run that so many more documents are done."""
+        self.done += documents
+        if self.progress is not None:
+            self.progress("index", self.done, self.total)
+
+    def embedded(self, texts: int) -> None:
+        """Count texts that were embedded and kept."""
+        self.statistics.chunks_embedded += texts
+
+
+class SourceRun:
+    """One source within a run."""
+
+    def __init__(self, run: Run, scan: Scan, chunker: Chunker, dead: dict[tuple[str, str], Letter]) -> None:
+        self.run, self.scan, self.chunker = run, scan, chunker
+        self.source = scan.source
+        self.recipe = recipe_fp(self.source.parser, chunker.identity)
+        self.manifest = Manifest(run.index, run.generation.number, self.source.name)
+        self.settings = run.model.settings
+        self._dead = {name: letter for (source, name), letter in dead.items() if source == self.source.name}
+        self._known: dict[str, Difference] = {}
+        self._orphans: dict[str, Difference] = {}
+        self._by_content: dict[bytes, list[str]] = {}
+        self._touched: list[tuple[str, Listed]] = []
+        self._unsure = {item.id: None for item in scan.unsure(scan.started_ns)}
+        self._read: dict[str, bytes | None] = {}
+        self._letters = 0
+        self._passing = 0
+
+    def go(self, chunker_spec: str) -> None:
+        """Index the source. Raises MassDelete, Busy, and what stores and models raise."""
+        run = self.run
+        self.manifest.soil(run.database, chunker_spec, self.recipe)
+        work = self._look()
+        run.statistics.scanned += len(self.scan.listed)
+        run.total += len(work)
+        before = self._counted()
+        for group in _groups(self._prepared(work)):
+            self._settle(group)
+        self._touch()
+        if self.scan.complete:
+            self._delete()
+        else:
+            run.notes.append(f"{self.source.name} could not be listed to its end, so nothing was deleted from it")
+        run.statistics.unchanged += len(self.scan.listed) - (self._counted() - before)
+
+    def finish(self) -> None:
+        """Set the clean mark, unless something is left that the next run has to look at."""
+        if self.scan.complete and not self._passing:
+            unsure = contents_fp((name, self._read.get(name)) for name in self._unsure)
+            self.manifest.clean(self.run.database, self.scan.fingerprint, unsure, self.scan.started_ns, self._letters)
+
+    def _counted(self) -> int:
+        return self.run.statistics.changed + self.run.statistics.failed
+
+    def _look(self) -> list[Listed]:
+        """Return the documents to read; take note of the ones the source no longer has."""
+        listed = [(item.id, item.stamp) for item in self.scan.listed]
+        found = self.manifest.differences(self.run.database, listed, self.recipe)
+        self._known = {d.id: d for d in found if d.listed}
+        if self.scan.complete:
+            self._orphans = {d.id: d for d in found if not d.listed}
+        for orphan in self._orphans.values():
+            if orphan.source_fp is not None:
+                self._by_content.setdefault(orphan.source_fp, []).append(orphan.id)
+        work = [item for item in self.scan.listed if item.id in self._known]
+        self._guard([item for item in work if self._known[item.id].recipe_fp is None])
+        return work
+
+    def _guard(self, new: Sequence[Listed]) -> None:
+        """Raise MassDelete, before anything is written, when too much would go that was not renamed."""
+        stood = len(self.scan.listed) - len(new) + len(self._orphans)
+        most = max(_LEAST_GUARDED, _GUARDED_SHARE * stood)
+        if self.run.allow_mass_delete or len(self._orphans) <= most:
+            return
+        left = {content: len(names) for content, names in self._by_content.items()}
+        for item in new:
+            content = _content(item)
+            if content is not None and left.get(content):
+                left[content] -= 1
+        gone = sum(left.values())
+        if gone > most:
+            raise MassDelete(
+                f"{gone:,} of {stood:,} documents of {self.source.name} are gone",
+                where=self.run.lease.shown,
+                left="nothing was written",
+                next="check the source; if they shall go, run the same command with --allow-mass-delete",
+            )
+
+    def _prepared(self, work: Iterable[Listed]) -> Iterator[tuple[Prepared, str | None]]:
+        """Read and cut what changed; yield (document, id it was known under or None)."""
+        for item in work:
+            try:
+                data = item.bytes()
+            except (OSError, WherryError) as error:
+                self._passing += 1
+                self._failed(item.id, error, None)
+                continue
+            content = source_fp(data)
+            if item.id in self._unsure:
+                self._read[item.id] = content
+            known = self._known[item.id]
+            if known.source_fp == content and known.recipe_fp == self.recipe:
+                self._touched.append((item.id, item))
+                self.run.tell(1)
+                continue
+            letter = self._dead.get(item.id)
+            if letter is not None and letter.holds(content, self.recipe) and not self.run.retry:
+                self._letters += 1
+                self.run.fail(letter.failure)
+                continue
+            try:
+                stamp = item.stamp if settled(item.stamp, self.scan.started_ns) else None
+                document = prepare(self.source, self.chunker, item, data, stamp, self.settings)
+            except (BadRecord, OSError) as error:
+                self._letters += 1
+                self._failed(item.id, error, content)
+                continue
+            yield document, self._known_as(known, content)
+
+    def _known_as(self, known: Difference, content: bytes) -> str | None:
+        """Return the id under which the manifest has a document, the one it was renamed from included."""
+        if known.recipe_fp is not None:
+            return known.id
+        names = self._by_content.get(content)
+        if not names:
+            return None
+        name = names.pop(0)
+        del self._orphans[name]
+        return name
+
+    def _settle(self, group: list[tuple[Prepared, str | None]]) -> None:
+        """Embed what a group of documents lacks and swap them in."""
+        run = self.run
+        known = self.manifest.known(run.database, [name for _, name in group if name is not None])
+        changes = [compare(document, known.get(name or "")) for document, name in group]
+        wanted = {embed_fp(p.fp, self.settings): p.text for change in changes for p in change.pieces}
+        missing = wanted.keys() - cache.have(run.database, list(wanted))
+        refused: dict[bytes, BadRecord] = {}
+        fatal: WherryError | None = None
+        run.statistics.chunks_reused += sum(len(c.document.pieces) for c in changes) - len(missing)
+        if missing:
+            texts = {key: text for key, text in wanted.items() if key in missing}
+            before = run.statistics.chunks_embedded
+            refused, fatal = pay(run.database, run.model.embedder, texts, run.embedded)
+            if fatal is not None:
+                missing -= cache.have(run.database, list(missing))
+            elif run.statistics.chunks_embedded - before + len(refused) == len(missing):
+                missing = set()
+        ready = []
+        for change in changes:
+            keys = {embed_fp(p.fp, self.settings): p.fp for p in change.pieces}
+            poison = next((key for key in keys if key in refused), None)
+            if poison is not None:
+                self._poisoned(change, refused[poison], keys[poison])
+            elif not keys.keys() & missing:
+                ready.append(change)
+        self._swap(ready)
+        if fatal is not None:
+            raise fatal
+
+    def _swap(self, changes: list[Change]) -> None:
+        """Put documents in place: one short transaction, old or new for every reader."""
+        if not changes:
+            return
+        run = self.run
+        with run.database.begin() as connection:
+            run.lease.require(connection)
+            run.place.change(connection, run.index, run.generation.number, changes, self.settings)
+            self.manifest.record(connection, changes)
+            letters.remove(connection, self.manifest.key, [change.document.id for change in changes])
+        for change in changes:
+            self._count(change)
+        run.tell(len(changes))
+
+    def _count(self, change: Change) -> None:
+        statistics = self.run.statistics
+        if change.kind != "unchanged":
+            setattr(statistics, change.kind, getattr(statistics, change.kind) + 1)
+
+    def _poisoned(self, change: Change, error: BadRecord, chunk_fp: bytes) -> None:
+        """Record a document with a text the model refuses; the one it was renamed from stays."""
+        document, known = change.document, change.known
+        if known is not None and known.id != document.id and self.scan.complete:
+            self._orphans.pop(known.id, None)
+        self._letters += 1
+        self._failed(document.id, error, document.source_fp, chunk_fp)
+
+    def _failed(self, document: str, error: Exception, source: bytes | None, chunk_fp: bytes | None = None) -> None:
+        run = self.run
+        message = error.what if isinstance(error, WherryError) else (getattr(error, "strerror", None) or str(error))
+        attempts = letters.write(
+            run.database, self.manifest.key, document, self.recipe, error, message, source, chunk_fp
+        )
+        run.fail(Failure(self.source.name, document, type(error).__name__, message, attempts))
+
+    def _touch(self) -> None:
+        """Remember the stamps of documents that were read in vain, so that the next run need not."""
+        for part in _parts(self._touched, 5000):
+            stamps = [(n, i.stamp if settled(i.stamp, self.scan.started_ns) else None) for n, i in part]
+            with self.run.database.begin() as connection:
+                self.run.lease.require(connection)
+                self.manifest.touch(connection, stamps)
+                letters.remove(connection, self.manifest.key, [name for name, _ in part])
+
+    def _delete(self) -> None:
+        """Remove what the source no longer has."""
+        run = self.run
+        for part in _parts(list(self._orphans), GROUP_DOCUMENTS):
+            known: list[Known] = list(self.manifest.known(run.database, part).values())
+            with run.database.begin() as connection:
+                run.lease.require(connection)
+                run.place.drop(connection, run.index, run.generation.number, self.source.name, known)
+                self.manifest.forget(connection, part)
+                letters.remove(connection, self.manifest.key, part)
+            run.statistics.deleted += len(known)
+        gone = set(self._dead) - {item.id for item in self.scan.listed}
+        if gone:
+            with run.database.begin() as connection:
+                letters.remove(connection, self.manifest.key, sorted(gone))
+
+
+def _content(item: Listed) -> bytes | None:
+    try:
+        return source_fp(item.bytes())
+    except (OSError, WherryError):
+        # It counts as another document here, and its error is told where it is indexed.
+        return None
+
+
+def _groups(documents: Iterable[tuple[Prepared, str | None]]) -> Iterator[list[tuple[Prepared, str | None]]]:
+    """Collect documents until they have enough chunks to be worth a trip."""
+    held: list[tuple[Prepared, str | None]] = []
+    chunks = 0
+    for entry in documents:
+        held.append(entry)
+        chunks += len(entry[0].pieces)
+        if chunks >= GROUP_CHUNKS or len(held) >= GROUP_DOCUMENTS:
+            yield held
+            held, chunks = [], 0
+    if held:
+        yield held
+
+
+def _parts(items: list, size: int) -> Iterator[list]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
