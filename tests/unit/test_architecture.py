@@ -17,8 +17,9 @@ ROOT = Path(__file__).parents[2]
 SOURCE = Path(wherry.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 NAMES = [str(path.relative_to(SOURCE)) for path in FILES]
-ENGINES = {"pgvector", "chroma", "chromadb", "qdrant", "faiss", "psycopg", "lancedb"}
-# Waiting for a model (one clock, which tests replace), for a server to start, for a lock to be let go of, or as long as a server asked for.
+ENGINES = {"pgvector", "chroma", "chromadb", "qdrant", "faiss", "llamacloud", "psycopg", "lancedb"}
+# Waiting for a model (one clock, which tests replace), for a server to start, for a lock to be let go of, or
+# as long as a server asked for.
 MAY_SLEEP = {
     "models/clock.py",
     "moving/retry.py",

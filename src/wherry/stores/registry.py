@@ -36,6 +36,12 @@ ENGINES = (
     Engine("pgvector", ("pgvector", "postgresql", "postgres"), "wherry.stores.pgvector", "postgres"),
     Engine("chroma", ("chroma", "chroma+http", "chroma+https"), "wherry.stores.chroma", "chroma"),
     Engine("qdrant", ("qdrant", "qdrant+http", "qdrant+https", "qdrant+grpc"), "wherry.stores.qdrant", "qdrant"),
+    Engine(
+        "llamacloud",
+        ("llamacloud", "llamacloud+http", "llamacloud+https"),
+        "wherry.stores.llamacloud",
+        "llamacloud",
+    ),
 )
 
 
