@@ -28,7 +28,7 @@ from wherry.moving.streams import ahead
 from wherry.record import Page, Reject
 from wherry.space import Space
 from wherry.state import home
-from wherry.stores.base import PAGE_ROWS, Readable, Writable
+from wherry.stores.base import PAGE_ROWS, Readable, Shaped, Writable
 
 _ENOUGH_TO_TELL = 1000
 # Vector index, row headers and write-ahead log come on top of the plain bytes.
@@ -46,7 +46,10 @@ class Outline:
 
     def __init__(self, source: Readable, target: Writable, probe: bool) -> None:
         self.source, self.target = source, target
-        self.from_, self.to = source.describe(), target.describe()
+        self.from_ = source.describe()
+        if isinstance(target, Shaped):
+            target.follow(self.from_.layout)
+        self.to = target.describe()
         _require_two(source, target)
         self.from_.space.require_same(self.to.space, source.address, target.address)
         self.space = self._space()

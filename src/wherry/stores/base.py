@@ -216,6 +216,15 @@ class Kindred(Writable, Protocol):
         ...
 
 
+@runtime_checkable
+class Shaped(Protocol):
+    """A store that can lay a new collection out as a framework's own code reads it (`stores/layouts`)."""
+
+    def follow(self, layout: str) -> None:
+        """Hear the layout of what is to be written: a collection still to be made gets it, if no other is asked for."""
+        ...
+
+
 @dataclass(frozen=True)
 class Hit:
     """A record that a search found.
@@ -303,6 +312,7 @@ __all__ = [
     "Readable",
     "Reject",
     "Searchable",
+    "Shaped",
     "Touched",
     "Versioned",
     "Writable",

@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 from wherry.address import Address, secrets_of
 from wherry.errors import BadAddress
 from wherry.space import Metric
+from wherry.stores.layouts import OPTION, wanted
 
 SHORTEST, LONGEST = 3, 512
 RULE = (
@@ -30,7 +31,8 @@ RULE = (
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
 _IP = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
-_OPTIONS = {"tenant", "database", "token", "header", "metric"}
+_EVERYWHERE = {"metric", OPTION}
+_OPTIONS = {"tenant", "database", "token", "header"} | _EVERYWHERE
 _HEADERS = ("x-chroma-token", "authorization")
 _PORTS = {"http": 8000, "https": 443}
 DATABASE_FILE = "chroma.sqlite3"
@@ -50,7 +52,7 @@ class Server:
 class Place:
     """One collection: in `folder` (a real path) or on `server`; `secrets` never show in a message.
 
-    stated: the metric the address states, for a collection that is still to be made.
+    stated: the metric the address states, for a collection that is still to be made. layout: the one it asks for.
     """
 
     shown: str
@@ -60,6 +62,7 @@ class Place:
     folder: Path | None
     server: Server | None
     stated: Metric | None = None
+    layout: str | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -82,7 +85,7 @@ class Place:
 def place_of(address: Address) -> Place:
     """Read an address. Raises BadAddress."""
     from_server = address.scheme != "chroma"
-    address.require_options(_OPTIONS if from_server else {"metric"})
+    address.require_options(_OPTIONS if from_server else _EVERYWHERE)
     server = _server(address) if from_server else None
     secrets = secrets_of(address)
     if server is not None and "CHROMA_TOKEN" in os.environ:
@@ -95,6 +98,7 @@ def place_of(address: Address) -> Place:
         folder=None if from_server else _folder(address),
         server=server,
         stated=address.stated_metric(),
+        layout=wanted(address),
         secrets=tuple(secrets),
     )
 

@@ -18,12 +18,14 @@ from wherry.errors import BadAddress, NoSuchCollection, WherryError
 from wherry.record import Page
 from wherry.space import Metric, Space
 from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, IdKind, Index, Kind
+from wherry.stores.chroma import laid_out
 from wherry.stores.chroma.faults import LostVector, translated
 from wherry.stores.chroma.holds import processes_with
 from wherry.stores.chroma.links import FolderLink, ServerLink, batch_limit_here
 from wherry.stores.chroma.place import DATABASE_FILE, Place, closest
 from wherry.stores.chroma.portions import Portions
 from wherry.stores.chroma.rows import get
+from wherry.stores.layouts import PLAIN, Codec
 
 CARD = "wherry_space"
 METRICS = {"l2": Metric.L2, "cosine": Metric.COSINE, "ip": Metric.IP}
@@ -38,6 +40,9 @@ class ChromaSource:
         self._opening = threading.Lock()
         self._opened: FolderLink | ServerLink | None = None
         self._known: tuple[int, Handle] | None = None
+        self._layout: str | None = None
+        self._followed: str | None = None
+        self._writing = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"
@@ -64,7 +69,7 @@ class ChromaSource:
     def describe(self) -> Collection:
         """Return what is there now. Raises NoSuchCollection, naming the collections that are."""
         with self._using(anew=True) as handle:
-            count = handle.count()
+            count, layout = handle.count(), self._layout_in(handle)
         configuration, metadata = handle.configuration_json, handle.metadata or {}
         engine = Space(dimension=handle._model.dimension, metric=_metric(configuration, metadata))
         card = _card(metadata)
@@ -76,6 +81,7 @@ class ChromaSource:
             index=_index(configuration),
             bytes=self._bytes(),
             notes=tuple(self._notes(engine, card, metadata)),
+            layout=layout,
             volume=self.place.volume,
         )
 
@@ -91,7 +97,7 @@ class ChromaSource:
             page, count = portions.page(listed.slice(taken, rows), rows)
             taken += count
             if page.read:
-                yield page
+                yield self._read(page)
 
     def ids(self, rows: int = PAGE_ROWS) -> Iterator[pa.Array]:
         """Yield every id, those of records without a vector included."""
@@ -101,7 +107,7 @@ class ChromaSource:
 
     def fetch(self, ids: pa.Array) -> Page:
         """Return the records with these ids."""
-        return self._portions().everything(ids)
+        return self._read(self._portions().everything(ids))
 
     def close(self) -> None:
         """Release the client; a second call does nothing."""
@@ -163,6 +169,22 @@ class ChromaSource:
             except NotFoundError:
                 self._known = None
                 raise
+
+    def _layout_in(self, handle: Handle) -> str:
+        if self._layout is None:
+            self._layout = laid_out.layout_of(handle, self.place.layout, self._followed, self._writing)
+        return self._layout
+
+    def _codec(self) -> Codec | None:
+        if self._layout is None:
+            with self._using() as handle:
+                self._layout_in(handle)
+        return laid_out.codec_of(self._layout or PLAIN)
+
+    def _read(self, page: Page) -> Page:
+        """Return a page as plain records, whatever framework wrote them."""
+        codec = self._codec()
+        return page if codec is None else codec.read(page)
 
     def _listed(self) -> pa.Array:
         with self._using(anew=True):

@@ -28,6 +28,7 @@ from wherry.record import vectors_of
 from wherry.space import Metric, Space
 from wherry.state import locked
 from wherry.stores.base import Collection, Index
+from wherry.stores.chroma import laid_out
 from wherry.stores.chroma.faults import is_too_large, translated
 from wherry.stores.chroma.holds import held
 from wherry.stores.chroma.links import FolderLink, make_folder
@@ -35,6 +36,7 @@ from wherry.stores.chroma.loading import Loading, loading_threshold
 from wherry.stores.chroma.place import Place, require_name
 from wherry.stores.chroma.reading import CARD, METRICS, ChromaSource
 from wherry.stores.chroma.rows import Columns, add, columns_of
+from wherry.stores.layouts import meant
 
 _REPLACED_AT_ONCE = 256
 _IDS_AT_ONCE = 4096
@@ -50,14 +52,19 @@ class ChromaStore(ChromaSource):
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
-        self._holding = False
+        self._holding, self._writing = False, True
         self._loader: Loading | None = None
 
     def describe(self) -> Collection:
         """Return what is there now, which may be nothing yet."""
         if not self._exists():
-            return Collection(self.place.name, False, 0, Space(metric=self.place.stated), volume=self.place.volume)
+            said, layout = Space(metric=self.place.stated), meant(self.place.layout, self._followed, None)
+            return Collection(self.place.name, False, 0, said, layout=layout, volume=self.place.volume)
         return super().describe()
+
+    def follow(self, layout: str) -> None:
+        """Hear the layout of what is to be written: a collection still to be made gets it, if no other is asked for."""
+        self._followed, self._layout = layout, None
 
     def prepare(self, space: Space, index: Index, rows: int) -> None:
         """Create the collection with the space's metric and the index's parameters; one that is there stays.
@@ -78,9 +85,10 @@ class ChromaStore(ChromaSource):
                 client.create_collection(
                     self.place.name,
                     configuration=cast(CreateCollectionConfiguration, {"hnsw": configuration}),
-                    metadata=_card_text(space),
+                    metadata=_card_text(space) | laid_out.card(meant(self.place.layout, self._followed, None)),
                     embedding_function=None,
                 )
+                self._layout = None
 
     def upsert(self, batch: pa.RecordBatch, absent: bool = False) -> None:
         """Store records, each replacing all of what was under its id; durable against a kill on return.
@@ -91,6 +99,8 @@ class ChromaStore(ChromaSource):
         if batch.num_rows == 0:
             return
         self._require_lengths(batch)
+        codec = self._codec()
+        batch = batch if codec is None else codec.written(batch)
         columns = self._columns(batch)
         there = self._there(columns.ids)
         new = [row for row, record_id in enumerate(columns.ids) if record_id not in there]
@@ -172,7 +182,7 @@ class ChromaStore(ChromaSource):
             metadata = dict(handle.metadata or {})
             # Chroma refuses to rewrite metadata in which the metric is named.
             if found.count == 0 and CARD not in metadata and "hnsw:space" not in metadata:
-                handle.modify(metadata=metadata | _card_text(space))
+                handle.modify(metadata=metadata | _card_text(space) | laid_out.card(found.layout))
                 self._known = None
 
     def _columns(self, batch: pa.RecordBatch) -> Columns:

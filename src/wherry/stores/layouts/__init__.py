@@ -45,6 +45,17 @@ def wanted(address: Address) -> str | None:
     return name
 
 
+def meant(asked: str | None, followed: str | None, found: str | None) -> str:
+    """Return the layout of a collection: as found, else as its address asks, else as what is written has it.
+
+    asked: `?layout=`; "plain" reads a framework's rows as they are. followed: the source's, for a target. found:
+    None for a collection without records or card.
+    """
+    if asked == PLAIN:
+        return PLAIN
+    return found or asked or followed or PLAIN
+
+
 def require_layout(asked: str | None, found: str, where: str) -> None:
     """Raise Refused when a collection that holds records of one layout is to be written in another."""
     if asked is not None and asked != found:
@@ -56,4 +67,4 @@ def require_layout(asked: str | None, found: str, where: str) -> None:
         )
 
 
-__all__ = ["LANGCHAIN", "LLAMAINDEX", "NAMES", "OPTION", "PLAIN", "Codec", "require_layout", "wanted"]
+__all__ = ["LANGCHAIN", "LLAMAINDEX", "NAMES", "OPTION", "PLAIN", "Codec", "meant", "require_layout", "wanted"]

@@ -133,8 +133,8 @@ def usual_metric(connection: psycopg.Connection, table: Table) -> Metric | None:
 
 def notes_on(table: Table, address: Address, found: list[VectorIndex]) -> Iterator[str]:
     """Yield what a person should know about a framework's table."""
-    if table.oid is not None and address.collection != table.name and table.name not in address.collection.split("."):
-        yield f"{address.collection!r} is {table.label}"
+    if address.collection != table.name and table.name not in address.collection.split("."):
+        yield f"{table.label} is what {table.shape.layout} calls {address.collection!r}"
     if table.shape.metric is not None:
         yield f"{table.shape.layout}'s own code asks this table by {table.shape.metric}, whatever its index is for"
         for index in found:

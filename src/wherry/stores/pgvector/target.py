@@ -42,8 +42,16 @@ class PgTarget(PgSource):
             self._look(connection)
             if self._table.oid is None:
                 space, layout = Space(metric=self._metric), self._table.shape.layout
-                return Collection(self._table.label, False, 0, space, layout=layout)
+                notes = tuple(layouts.notes_on(self._table, self._address, []))
+                return Collection(self._table.label, False, 0, space, notes=notes, layout=layout)
             return self._described(connection)
+
+    def follow(self, layout: str) -> None:
+        """Hear the layout of what is to be written: a table still to be made gets it, if no other is asked for."""
+        if self._table.oid is None:
+            self._asked = Asked.to_write(self._address, layout)
+            with self._reader.begin() as connection:
+                self._look(connection)
 
     def prepare(self, space: Space, index: Index, rows: int) -> None:
         """Make the table if it is not there; else check that records of `space` can be written to it."""

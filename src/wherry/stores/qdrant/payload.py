@@ -22,6 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wherry.canonical import canonical_json
+from wherry.stores.layouts import LANGCHAIN, LLAMAINDEX, PLAIN
+from wherry.stores.layouts.llamaindex import CONTENT, Nodes
 from wherry.stores.qdrant.floats import survives
 from wherry.stores.qdrant.ids import ID_KEY
 
@@ -43,17 +45,27 @@ _NESTED = "metadata"
 class Layout:
     """Where a collection's points keep their parts.
 
-    text: the payload key of the text. nested: metadata lies under the key `metadata` instead of
-    beside the text.
+    text: the payload key of the text, "" where none has it. nested: metadata lies under the key `metadata` instead
+    of beside the text. nodes: text and metadata lie in LlamaIndex's nodes.
     """
 
     text: str = "text"
     nested: bool = False
+    nodes: bool = False
+
+    @classmethod
+    def called(cls, name: str, text: str | None = None) -> Layout:
+        """Return the layout of a name, for a collection that is to be made. text: the key of a plain one's texts."""
+        if name == LLAMAINDEX:
+            return cls("", nodes=True)
+        return cls("page_content", nested=True) if name == LANGCHAIN else cls(text or "text")
 
     @property
     def name(self) -> str:
         """The layout's name for people."""
-        return "langchain" if self.nested else "plain"
+        if self.nodes:
+            return LLAMAINDEX
+        return LANGCHAIN if self.nested else PLAIN
 
     def to_dict(self) -> dict[str, Any]:
         """Return the layout as a JSON object."""
@@ -62,12 +74,14 @@ class Layout:
     @classmethod
     def from_dict(cls, card: dict[str, Any]) -> Layout:
         """Build a layout from what `to_dict` returned."""
-        return cls(str(card.get("text", "text")), bool(card.get("nested", False)))
+        return cls(str(card.get("text", "text")), bool(card.get("nested", False)), bool(card.get("nodes", False)))
 
 
 def layout_of(payloads: Iterable[Payload]) -> Layout:
     """Recognise the layout of points that another tool made; nothing to go by means the plain one."""
     filled = [payload for payload in payloads if payload]
+    if any(isinstance(payload.get(CONTENT), str) for payload in filled):
+        return Layout.called(LLAMAINDEX)
     counts = Counter(k for p in filled for k in _TEXT_KEYS if isinstance(p.get(k), str))
     # The commonest key wins, the earlier name where two are equally common.
     text = max(_TEXT_KEYS, key=lambda key: counts[key])
@@ -84,6 +98,11 @@ class Codec:
 
     layout: Layout
     largest: int = (1 << 64) - 1
+
+    @property
+    def records(self) -> Nodes | None:
+        """What is between a framework's text and metadata and plain ones; None for nothing."""
+        return Nodes(text_inside=True) if self.layout.nodes else None
 
     def encode(self, texts: pa.Array, metadata: pa.Array) -> list[Payload]:
         """Return one payload per record. Raises BadMetadata for what is no JSON object."""
@@ -111,7 +130,8 @@ class Codec:
 
     def _fits(self, value: Payload) -> bool:
         if self.layout.nested:
-            return True
+            # LangChain reads an empty object as no metadata: only aside can it be told from that.
+            return bool(value)
         return bool(value) and value.keys().isdisjoint((self.layout.text, ID_KEY, NORM_KEY, METADATA_KEY))
 
     def _kept_aside(self, metadata: str) -> Payload:
@@ -149,7 +169,7 @@ class Codec:
         if self.layout.nested and payload.keys() <= {_NESTED}:
             inner = payload.get(_NESTED)
             if inner is None or isinstance(inner, dict):
-                return text, None if inner is None else orjson.dumps(inner).decode()
+                return text, orjson.dumps(inner).decode() if inner else None
         return text, orjson.dumps(payload).decode() if payload else None
 
 

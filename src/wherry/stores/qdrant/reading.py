@@ -40,7 +40,8 @@ class Reader:
         norms = [payload.pop(NORM_KEY, None) for payload in points.payloads]
         texts, metadata = self.codec.decode(points.payloads)
         records = make_batch([str(owner) for owner in owners], self._vectors(points, norms), texts, metadata)
-        return Page(records, [rejects[row] for row in sorted(rejects)])
+        page, framework = Page(records, [rejects[row] for row in sorted(rejects)]), self.codec.records
+        return page if framework is None else framework.read(page)
 
     def _rejects(self, points: Points, owners: list[str | None]) -> dict[int, Reject]:
         rejects = {

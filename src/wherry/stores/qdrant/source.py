@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -11,6 +12,7 @@ from wherry.errors import NoSuchCollection
 from wherry.record import Page
 from wherry.space import Space
 from wherry.stores.base import PAGE_ROWS, Capabilities, Collection
+from wherry.stores.layouts import PLAIN, meant, require_layout
 from wherry.stores.qdrant import ids as names
 from wherry.stores.qdrant.ids import ID_KEY, PointId
 from wherry.stores.qdrant.link import Link
@@ -26,10 +28,13 @@ _SAMPLED = 100
 class QdrantSource:
     """A collection to be read."""
 
+    _writing = False
+
     def __init__(self, address: Address, link: Link, wanted: Wanted, claimed: Capabilities, largest: int) -> None:
         self._address, self._link, self._wanted = address, link, wanted
         self._claimed, self._largest = claimed, largest
         self._known: Reader | None = None
+        self._followed: str | None = None
 
     @property
     def address(self) -> str:
@@ -44,8 +49,11 @@ class QdrantSource:
     @property
     def capabilities(self) -> Capabilities:
         """What Qdrant holds, less what the settings of this collection take away."""
-        shape = self._known.shape if self._known else self._link.shape()
-        return shape.capabilities(self._claimed) if shape else self._claimed
+        reader = self._known or (self._reader() if self._link.shape() else None)
+        layout = reader.codec.layout if reader else self._new_layout()
+        # A node whose text lies in its own JSON has one, if an empty one.
+        claimed = replace(self._claimed, null_text=False) if layout.nodes else self._claimed
+        return reader.shape.capabilities(claimed) if reader else claimed
 
     def describe(self) -> Collection:
         """Return what is there now. Raises NoSuchCollection when it is not there."""
@@ -118,13 +126,28 @@ class QdrantSource:
         return self._known
 
     def _layout(self, shape: Shape) -> Layout:
-        if self._wanted.text is None and shape.layout is not None:
-            return shape.layout
+        asked, text = self._wanted.layout, self._wanted.text
+        if text is None and shape.layout is not None:
+            return self._as_asked(shape.layout)
         sampled = self._link.scroll(None, _SAMPLED, None, None)
+        if not any(sampled.payloads):
+            return self._new_layout()
         found = layout_of(sampled.payloads)
-        if self._wanted.text in (None, found.text):
-            return found
-        return Layout(self._wanted.text)
+        if text is not None and asked is None:
+            return found if text == found.text else Layout(text)
+        return self._as_asked(found)
+
+    def _as_asked(self, found: Layout) -> Layout:
+        """Return a layout that was found, unless its points are to be read as they are. Raises Refused."""
+        asked = self._wanted.layout
+        if asked == PLAIN and found.name != PLAIN and not self._writing:
+            return Layout(self._wanted.text or "text")
+        require_layout(asked, found.name, self.address)
+        return found
+
+    def _new_layout(self) -> Layout:
+        """Return the layout of a collection without a point."""
+        return Layout.called(meant(self._wanted.layout, self._followed, None), self._wanted.text)
 
     def _missing(self) -> NoSuchCollection:
         return NoSuchCollection(
@@ -136,7 +159,9 @@ class QdrantSource:
 
 
 def _notes(shape: Shape, layout: Layout) -> Iterator[str]:
-    if shape.layout is None:
+    if layout.nodes:
+        yield "texts and metadata are read from LlamaIndex's nodes"
+    elif shape.layout is None:
         yield f"another tool made it: texts are read from the payload key {layout.text!r}" + (
             ", metadata from 'metadata' (LangChain's shape)" if layout.nested else ", the other keys are metadata"
         )

@@ -17,22 +17,32 @@ from wherry.stores.base import Collection, Index
 from wherry.stores.qdrant import ids as names
 from wherry.stores.qdrant.ids import ID_KEY, PointId
 from wherry.stores.qdrant.link import Making
-from wherry.stores.qdrant.payload import NORM_KEY, Codec, Layout, Payload
+from wherry.stores.qdrant.payload import NORM_KEY, Codec, Payload
 from wherry.stores.qdrant.reading import Reader
 from wherry.stores.qdrant.shape import MAX_DIMENSION, Shape, card_of, hnsw_of
 from wherry.stores.qdrant.source import QdrantSource
 from wherry.stores.qdrant.vectors import not_finite, to_unit
 
+# LlamaIndex deletes a document by it, and has an index for that.
+_NODE_FIELDS = {"doc_id": "keyword"}
+
 
 class QdrantStore(QdrantSource):
     """A collection to be written."""
+
+    _writing = True
 
     def describe(self) -> Collection:
         """Return what is there now, which may be nothing yet."""
         if self._link.shape() is None:
             said = Space(metric=self._wanted.metric)
-            return Collection(self._address.collection, False, 0, said, volume=self._link.volume)
+            name, layout = self._address.collection, self._new_layout().name
+            return Collection(name, False, 0, said, layout=layout, volume=self._link.volume)
         return super().describe()
+
+    def follow(self, layout: str) -> None:
+        """Hear the layout of what is to be written: a collection still to be made gets it, if no other is asked for."""
+        self._followed, self._known = layout, None
 
     def prepare(self, space: Space, index: Index, rows: int) -> None:
         """Create the collection if it is not there. Raises UnknownMetric, SpaceMismatch, Unsupported."""
@@ -46,7 +56,7 @@ class QdrantStore(QdrantSource):
             return
         dimension, metric = required(space, self.address)
         m, ef_construct = hnsw_of(index)
-        card = card_of(space, Layout(self._wanted.text or "text"), index)
+        card = card_of(space, self._new_layout(), index)
         self._link.make(Making(dimension, metric, m, ef_construct, self._wanted.vector or "", card))
         self._known = None
 
@@ -59,6 +69,8 @@ class QdrantStore(QdrantSource):
         self._require_dimension(batch, reader.shape)
         if batch.num_rows == 0:
             return
+        if reader.codec.records is not None:
+            batch = reader.codec.records.written(batch)
         record_ids, vectors = batch.column("id").to_pylist(), vectors_of(batch)
         self._require_finite(record_ids, vectors)
         points = names.points_of(record_ids)
@@ -81,7 +93,8 @@ class QdrantStore(QdrantSource):
     def finish(self, space: Space, index: Index) -> None:
         """Build the vector index and the payload indexes asked for, and wait until they serve."""
         self._writer()
-        self._link.settle(self._wanted.fields)
+        nodes = self._reader().codec.layout.nodes
+        self._link.settle(_NODE_FIELDS | self._wanted.fields if nodes else self._wanted.fields)
         self._known = None
 
     @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from wherry.address import Address
 from wherry.errors import BadAddress
 from wherry.space import Metric
+from wherry.stores.layouts import OPTION, wanted
 
 FIELD_TYPES = ("keyword", "integer", "float", "bool", "datetime", "uuid", "text", "geo")
 
@@ -17,13 +18,14 @@ class Wanted:
 
     text: the payload key of the text. vector: the name of the vector. metric: how vectors are
     compared, for a collection that is to be made from a source that does not say. fields: payload
-    keys to be indexed for filters, key -> type.
+    keys to be indexed for filters, key -> type. layout: of a framework, None where nothing is said.
     """
 
     text: str | None = None
     vector: str | None = None
     metric: Metric | None = None
     fields: dict[str, str] = field(default_factory=dict)
+    layout: str | None = None
 
     @classmethod
     def of(cls, address: Address) -> Wanted:
@@ -36,9 +38,9 @@ class Wanted:
         said = address.option("metric")
         metric = None if said is None else Metric.parse(said)
         fields = {key: kind for key, _, kind in pairs}
-        return cls(address.option("text"), address.option("vector"), metric, fields)
+        return cls(address.option("text"), address.option("vector"), metric, fields, wanted(address))
 
 
 def options(*more: str) -> set[str]:
     """Return the names of the options an address of Qdrant may have."""
-    return {"text", "vector", "metric", "index", *more}
+    return {"text", "vector", "metric", "index", OPTION, *more}
