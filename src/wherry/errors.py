@@ -5,6 +5,7 @@
     ├── Usage                2
     │   ├── UnknownStore         no engine for this address
     │   ├── UnknownModel         no provider for this model spec
+    │   ├── NoModel              the collection does not say which model made its vectors
     │   ├── MissingExtra         the engine's package is not installed
     │   ├── BadAddress           the address cannot be read
     │   ├── WrongDimension       a vector has another number of components than the collection's
@@ -21,6 +22,7 @@
     │   ├── RateLimited *        the store asked us to wait
     │   ├── SourceChanged *      the source changed while it was being read
     │   ├── NoSuchCollection     the collection does not exist
+    │   ├── NotListed            the documents of a source could not all be listed
     │   ├── AuthFailed           the credentials were refused
     │   ├── QuotaExceeded        the account's quota or money is used up
     │   ├── DiskFull             the disk is full
@@ -94,6 +96,10 @@ class UnknownStore(Usage):
 
 class UnknownModel(Usage):
     """No provider answers to this model spec."""
+
+
+class NoModel(Usage):
+    """The collection does not say which model made its vectors."""
 
 
 class MissingExtra(Usage):
@@ -174,6 +180,10 @@ class SourceChanged(StoreError):
 
 class NoSuchCollection(StoreError):
     """The collection does not exist."""
+
+
+class NotListed(StoreError):
+    """The documents of a source could not all be listed."""
 
 
 class AuthFailed(StoreError):
