@@ -93,7 +93,7 @@ def test_an_open_store_stays_open(guides: str) -> None:
 def test_a_model_can_be_named_where_the_card_names_none(name: str) -> None:
     address = filled(f"memory:#{name}", Space(256, Metric.COSINE))
     with pytest.raises(Usage, match="does not say which model"):
-        wherry.search("혈압", in_=address)
+        wherry.search("혈압", in_=address, mode="vector")
     assert wherry.search("혈압", in_=address, embedder="hash:256", k=1)[0].id == "혈압-1"
     assert wherry.search("혈압", in_=address, embedder=EMBEDDER, k=1)[0].id == "혈압-1"
 
@@ -143,7 +143,7 @@ def test_a_store_that_cannot_search_says_where_to_go() -> None:
 
 
 def test_the_command_prints_hits(guides: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["search", "공복혈당", "--in", guides, "-k", "2", "--where", "page>=3"])
+    code = main(["search", "공복혈당", "--in", guides, "-k", "2", "--where", "page>=3", "--mode", "vector"])
     said = capsys.readouterr().out
     assert code == 0
     assert "1. 당뇨-1  similarity 0." in said

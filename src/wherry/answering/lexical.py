@@ -10,6 +10,7 @@ folder. Before a search, what changed is found in the cheapest way that is a pro
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,12 +66,17 @@ def refresh(store: Readable, lexical: Lexical, tokenizer: Tokenizer, *, full: bo
     state = lexical.state()
     if state is not None and not full and _in_step(store, lexical, state, tokenizer):
         return Step()
-    with locked(f"lexicon {store.identity}", f"the words of {store.address}"):
+    with writing(store):
         try:
             return _refreshed(store, lexical, tokenizer, full)
         except BaseException:
             lexical.abandon()
             raise
+
+
+def writing(store: Readable) -> AbstractContextManager[None]:
+    """Hold the words of a collection against other writers of this state folder, or raise Busy."""
+    return locked(f"lexicon {store.identity}", f"the words of {store.address}")
 
 
 def _in_step(store: Readable, lexical: Lexical, state: Lexicon, tokenizer: Tokenizer) -> bool:

@@ -1,6 +1,9 @@
 """Search: a question, or a vector, to a collection.
 
 wherry.search("공복 혈당이 높으면?", in_="pgvector:#guides", k=5, where={"page": {"$gte": 3}})
+
+Three modes: `vector` (what is near), `lexical` (what holds the words), `hybrid` (both, weighed by how far each is
+trusted on this collection). A text is asked in `hybrid`, a vector in `vector`, unless something else is said.
 """
 
 from __future__ import annotations
@@ -14,38 +17,43 @@ from typing import Any
 import numpy as np
 
 from wherry.address import Address
-from wherry.answering import vector
-from wherry.answering.hits import Hits
-from wherry.errors import Usage
+from wherry.answering import hybrid, vector
+from wherry.answering.hits import Hit, Hits
+from wherry.answering.words import Words
+from wherry.errors import MissingExtra, NoModel, RateLimited, TimedOut, Unreachable, Unsupported, Usage
 from wherry.models.base import Embedder
 from wherry.moving.opening import reading
 from wherry.space import Space
 from wherry.stores.base import Readable
 from wherry.where import Where, parse, parse_text
 
-MODES = ("vector",)
+MODES = ("hybrid", "vector", "lexical")
 Condition = Where | Mapping[str, Any] | str
+Found = tuple[tuple[Hit, ...], tuple[str, ...]]
 
 
 def search(
     query: str | vector.Vector,
     in_: str | Path | Address | Readable,
     k: int = 5,
-    mode: str = "vector",
+    mode: str | None = None,
     where: Condition | None = None,
     *,
     exact: bool = False,
     embedder: str | Embedder | None = None,
+    tokenizer: str | None = None,
 ) -> Hits:
     """Return the k best records of a collection, best first.
 
     query: a text, or a vector of the collection's own space. in_: an address, or an open store, which stays
     open. where: a condition on metadata as JSON object, as a line (`page>=3 and tag in [a, b]`) or parsed.
     exact: no approximate index is used. embedder: for a text; the model of the collection's card by default.
-    Raises Usage, WrongDimension, SpaceMismatch, UnknownMetric, Unsupported or the errors of store and model.
+    tokenizer: `kiwi` or `pieces`; the best that is installed by default. Words are made at the first search that
+    reads them. Raises Usage, WrongDimension, SpaceMismatch, UnknownMetric, Unsupported, Busy or the errors of
+    store and model.
     """
     started = time.perf_counter()
-    with reading(in_) as store, closing(Searcher(store, embedder)) as searcher:
+    with reading(in_) as store, closing(Searcher(store, embedder, tokenizer)) as searcher:
         found = searcher.search(query, k, mode, where, exact=exact)
     return found.after(time.perf_counter() - started)
 
@@ -56,8 +64,9 @@ class Searcher:
     embedder: a spec, opened when the first text is asked, or an open one, which is not closed here.
     """
 
-    def __init__(self, store: Readable, embedder: str | Embedder | None = None) -> None:
+    def __init__(self, store: Readable, embedder: str | Embedder | None = None, tokenizer: str | None = None) -> None:
         self.store = store
+        self.words = Words(store, tokenizer)
         self._given = embedder
         self._space: Space | None = None
         self._embedder: Embedder | None = None
@@ -80,18 +89,23 @@ class Searcher:
         self,
         query: str | vector.Vector,
         k: int = 5,
-        mode: str = "vector",
+        mode: str | None = None,
         where: Condition | None = None,
         *,
         exact: bool = False,
     ) -> Hits:
         """Return the k best records, best first; parameters as of `search`."""
         started = time.perf_counter()
-        if mode not in MODES:
-            raise Usage(f"there is no mode {mode!r}", where="mode", next=f"use {', '.join(MODES)}")
+        mode = _mode_of(mode, query)
         condition = condition_of(where)
-        hits = vector.nearest(self.store, self.vector_of(query), k, condition, exact)
-        return Hits(hits, self.store.address, mode, k, seconds=time.perf_counter() - started)
+        if mode == "vector" or not isinstance(query, str):
+            hits, notes = vector.nearest(self.store, self.vector_of(query), k, condition, exact), ()
+        else:
+            _require_k(k, self.store.address)
+            vector.require_question(query)
+            ask = self._by_words if mode == "lexical" else self._by_both
+            hits, notes = ask(query, k, condition, exact)
+        return Hits(hits, self.store.address, mode, k, time.perf_counter() - started, notes)
 
     def vector_of(self, query: str | vector.Vector) -> np.ndarray:
         """Return the vector of a question, or a vector as it was given: float32."""
@@ -100,11 +114,47 @@ class Searcher:
         vector.require_question(query)
         return self.embedder.embed_query(query)
 
+    def _by_words(self, query: str, k: int, where: Where | None, exact: bool) -> Found:
+        chosen = hybrid.alone(self.words.ranked(query, k, where))
+        return hybrid.hits_of(self.store, chosen, None, None, Space()), self.words.notes
+
+    def _by_both(self, query: str, k: int, where: Where | None, exact: bool) -> Found:
+        """Ask both legs; where the vector leg cannot be asked, words answer and the notes say why."""
+        depth = hybrid.depth(k)
+        ranked = self.words.ranked(query, depth, where)
+        try:
+            asked = self.vector_of(query)
+            weights, notes = hybrid.weights_of(self.words.agreement(self.embedder, self.space))
+            near = vector.nearest(self.store, asked, depth, where, exact)
+        except (NoModel, MissingExtra, Unsupported, Unreachable, TimedOut, RateLimited) as error:
+            left_out = f"the vector leg was left out: {error.what}"
+            chosen = hybrid.alone(ranked)[:k]
+            return hybrid.hits_of(self.store, chosen, None, None, Space()), (*self.words.notes, left_out)
+        chosen = hybrid.fused(hybrid.Legs(ranked, near, weights), k)
+        return hybrid.hits_of(self.store, chosen, near, asked, self.space), (*self.words.notes, *notes)
+
     def close(self) -> None:
-        """Close the embedder that was opened here; the store stays open."""
+        """Close the words and the embedder that was opened here; the store stays open."""
+        self.words.close()
         if self._embedder is not None and self._embedder is not self._given:
             self._embedder.close()
         self._embedder = None
+
+
+def _mode_of(mode: str | None, query: str | vector.Vector) -> str:
+    """Return the mode of a search: as it was said, else what fits the query. Raises Usage."""
+    if mode is None:
+        return "hybrid" if isinstance(query, str) else "vector"
+    if mode not in MODES:
+        raise Usage(f"there is no mode {mode!r}", where="mode", next=f"use {', '.join(MODES)}")
+    if mode != "vector" and not isinstance(query, str):
+        raise Usage(f"{mode} reads words, but the query is a vector", where="mode", next="ask with mode vector")
+    return mode
+
+
+def _require_k(k: int, address: str) -> None:
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise Usage(f"k is {k!r}; at least one record must be asked for", where=address)
 
 
 def condition_of(where: Condition | None) -> Where | None:

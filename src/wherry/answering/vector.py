@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 
 from wherry.answering.hits import Hit, of_vectors
-from wherry.errors import SpaceMismatch, Unsupported, Usage
+from wherry.errors import NoModel, SpaceMismatch, Unsupported, Usage
 from wherry.models.base import Embedder
 from wherry.space import Space
 from wherry.stores.base import Readable, Searchable
@@ -69,7 +69,7 @@ def require_question(text: str) -> None:
 
 def _spec_of(space: Space, address: str) -> str:
     if not space.provider or not space.model:
-        raise Usage(
+        raise NoModel(
             "the collection does not say which model made its vectors, so a text cannot be compared with them",
             where=address,
             next="name the model with --embedder SPEC, or ask with a vector",

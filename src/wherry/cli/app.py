@@ -136,7 +136,10 @@ def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.", show_default=False)],
     in_: Annotated[str, typer.Option("--in", metavar="ADDRESS", help="Where to look.", show_default=False)],
     k: Annotated[int, typer.Option("-k", help="How many records to show.", metavar="K")] = 5,
-    mode: Annotated[str, typer.Option(help="How to look: vector.", metavar="MODE")] = "vector",
+    mode: Annotated[
+        str | None,
+        typer.Option(help="How to look: hybrid (the default), lexical or vector.", metavar="MODE", show_default=False),
+    ] = None,
     where: Annotated[
         str | None,
         typer.Option(

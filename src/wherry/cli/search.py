@@ -21,7 +21,7 @@ _METADATA_CHARACTERS = 160
 
 
 def search(
-    query: str, address: str, k: int, mode: str, where: str | None, exact: bool, embedder: str | None, json: bool
+    query: str, address: str, k: int, mode: str | None, where: str | None, exact: bool, embedder: str | None, json: bool
 ) -> int:
     """Search and print the hits, best first."""
     with listening(json, address):

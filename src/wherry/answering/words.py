@@ -1,0 +1,146 @@
+"""The lexical leg of a search: the words of an open collection, kept in step, and how far each leg is trusted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+
+from wherry.answering import lexical as upkeep
+from wherry.answering.agreement import SAMPLE, Agreement, Ranking, measure, questions_of
+from wherry.answering.tokens import Tokenizer, tokenizer
+from wherry.errors import Busy
+from wherry.models.base import Embedder
+from wherry.space import Space
+from wherry.stores import exact
+from wherry.stores.base import Readable, Searchable
+from wherry.stores.lexical import Lexical, Lexicon, Ranked
+from wherry.where import Where
+
+# How long words may stay behind a collection that others write, in seconds: proof is cheap with marks.
+FRESH_S, FRESH_UNMARKED_S = 1.0, 30.0
+# Fewer questions than this say nothing about a leg.
+FEWEST = 20
+# A collection that grew or shrank by this share is measured again.
+_DRIFT = 0.25
+_NOTE = "agreement"
+
+
+class Words:
+    """The words of one open collection; several threads may ask."""
+
+    def __init__(self, store: Readable, name: str | None = None) -> None:
+        self.store = store
+        self._name = name
+        self._lock = threading.RLock()
+        self._lexical: Lexical | None = None
+        self._tokenizer: Tokenizer | None = None
+        self._checked = 0.0
+        self._notes: tuple[str, ...] = ()
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What makes the words."""
+        if self._tokenizer is None:
+            self._tokenizer = tokenizer(self._name)
+        return self._tokenizer
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know about the words, one sentence each."""
+        return self._notes
+
+    def ready(self) -> Lexical:
+        """Return the words in step with the collection; they are made at the first call.
+
+        Raises Busy where another process makes them for the first time.
+        """
+        with self._lock:
+            if self._lexical is None:
+                self._lexical = upkeep.lexical_of(self.store)
+            if time.monotonic() >= self._checked:
+                self._refresh(self._lexical)
+            return self._lexical
+
+    def ranked(self, question: str, k: int, where: Where | None = None) -> list[Ranked]:
+        """Return the k best records for the words of a question, best first, ties by id."""
+        return self.ready().search(self.tokenizer.query(question), k, where)
+
+    def agreement(self, embedder: Embedder, space: Space) -> Agreement | None:
+        """Return how far the legs are trusted, measured once; None where too little could be asked."""
+        with self._lock:
+            lexical = self.ready()
+            state = lexical.state()
+            count = lexical.statistics().count
+            found = _recorded(state, embedder.spec, count)
+            if found is None:
+                found = self._measured(lexical, embedder, space)
+                self.trust(embedder.spec, found)
+            return found if found.asked >= FEWEST or found.source == "labels" else None
+
+    def trust(self, spec: str, agreement: Agreement) -> None:
+        """Record how far the legs are trusted beside the words, for questions embedded by `spec`."""
+        with self._lock:
+            lexical = self.ready()
+            state = lexical.state()
+            if state is None:
+                return
+            entry = {**agreement.to_dict(), "count": lexical.statistics().count}
+            noted = {**dict(state.notes.get(_NOTE, {})), spec: entry}
+            with upkeep.writing(self.store):
+                lexical.keep(replace(state, notes={**state.notes, _NOTE: noted}))
+
+    def close(self) -> None:
+        """Let go of the words."""
+        with self._lock:
+            if self._lexical is not None:
+                self._lexical.close()
+            self._lexical, self._checked = None, 0.0
+
+    def _refresh(self, lexical: Lexical) -> None:
+        try:
+            upkeep.refresh(self.store, lexical, self.tokenizer)
+            self._notes = ()
+        except Busy as error:
+            state = lexical.state()
+            if state is None or state.tokenizer != self.tokenizer.identity:
+                raise
+            self._notes = (f"the words may be behind the collection: {error.what}",)
+        marked = self.store.capabilities.detects_changes
+        self._checked = time.monotonic() + (FRESH_S if marked else FRESH_UNMARKED_S)
+
+    def _measured(self, lexical: Lexical, embedder: Embedder, space: Space) -> Agreement:
+        questions = questions_of(_sampled(self.store, SAMPLE * 2))
+        searchable = cast(Searchable, self.store)
+
+        def nearest(vector: np.ndarray, k: int) -> Ranking:
+            return [(hit.id, hit.similarity) for hit in searchable.search(vector, k)]
+
+        def similarity(asked: np.ndarray, other: np.ndarray) -> float:
+            query = exact.checked(asked, 1, space, self.store.address)
+            return exact.similarity(float(exact.distances(other[None], query)[0]), query.metric)
+
+        return measure(questions, lexical, self.tokenizer, nearest, embedder.embed, similarity)
+
+
+def _recorded(state: Lexicon | None, spec: str, count: int) -> Agreement | None:
+    """Return what was measured for an embedder, None where nothing was or the collection changed much since."""
+    entry = state.notes.get(_NOTE, {}).get(spec) if state else None
+    if entry is None:
+        return None
+    drifted = abs(count - entry["count"]) > _DRIFT * max(count, 1)
+    return None if drifted and entry["source"] != "labels" else Agreement.from_dict(entry)
+
+
+def _sampled(store: Readable, most: int) -> list[tuple[str, str]]:
+    """Return (id, text) of records spread evenly over a collection by the order of its ids."""
+    names = sorted(name for page in store.ids() for name in page.to_pylist())
+    chosen: Sequence[str] = names if len(names) <= most else [names[n * len(names) // most] for n in range(most)]
+    batch = store.fetch(pa.array(chosen, type=pa.string())).records
+    texts = zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
+    return sorted((name, text) for name, text in texts if text)
