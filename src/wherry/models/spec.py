@@ -76,6 +76,15 @@ class ModelSpec:
             raise BadAddress(f"{name}={found!r} in {self} is no number of seconds above 0")
         return value
 
+    def temperature(self) -> float | None:
+        """Return the option `temperature`, from 0 to 2. Raises BadAddress."""
+        found = self.options.get("temperature")
+        if found is None:
+            return None
+        if not re.fullmatch(r"[0-2](\.[0-9]+)?", found) or float(found) > 2:
+            raise BadAddress(f"temperature={found!r} in {self} is no number from 0 to 2")
+        return float(found)
+
     def flag(self, name: str) -> bool:
         """Return an option that must be true or false; false where it is not given. Raises BadAddress."""
         return self.choice(name, ("false", "true")) == "true"
