@@ -151,7 +151,7 @@ def test_the_command_prints_hits(guides: str, capsys: pytest.CaptureFixture[str]
     assert '"source": "혈당.pdf"' in said
     code = main(["search", "공복혈당", "--in", guides, "-k", "2", "--json"])
     value = json.loads(capsys.readouterr().out)
-    assert (code, value["count"], value["mode"], value["in"]) == (0, 2, "vector", guides)
+    assert (code, value["count"], value["mode"], value["in"]) == (0, 2, "hybrid", guides)
     assert value["hits"][0]["parts"]["vector"]["rank"] == 1
     assert value["hits"][0]["metric"] == "cosine"
     assert main(["search", "x", "--in", guides, "--where", "page>=9"]) == 0
