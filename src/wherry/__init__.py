@@ -29,6 +29,9 @@ if TYPE_CHECKING:
         Usage,
         WherryError,
     )
+    from wherry.models.base import Chat, Embedder, Message, Reply
+    from wherry.models.registry import open_chat, open_embedder
+    from wherry.models.structured import structured
     from wherry.moving.plan import plan
     from wherry.moving.results import Difference, Level, Loss, Plan, SyncResult, Verification
     from wherry.moving.sync import sync
@@ -53,6 +56,9 @@ _HOMES = {
         "Busy",
         "Interrupted",
     ),
+    "wherry.models.base": ("Chat", "Embedder", "Message", "Reply"),
+    "wherry.models.registry": ("open_chat", "open_embedder"),
+    "wherry.models.structured": ("structured",),
     "wherry.moving.plan": ("plan",),
     "wherry.moving.results": ("Difference", "Level", "Loss", "Plan", "SyncResult", "Verification"),
     "wherry.moving.sync": ("sync",),
@@ -70,16 +76,23 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "search",
     "open_source",
     "open_target",
+    "open_embedder",
+    "open_chat",
+    "structured",
     "Address",
+    "Chat",
     "Difference",
     "Hit",
     "Hits",
+    "Embedder",
     "Level",
     "Loss",
+    "Message",
     "Metric",
     "Plan",
     "Record",
     "Reject",
+    "Reply",
     "Space",
     "SyncResult",
     "Verification",
