@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 from wherry.cli import out, show
 from wherry.cli.bars import listening
@@ -11,6 +12,14 @@ from wherry.moving.plan import plan as work_out
 from wherry.moving.sync import sync as make_equal
 from wherry.moving.verify import verify as compare
 from wherry.state import home
+
+
+def laid_out(target: str, layout: str | None) -> str:
+    """Return the address of a target with `--layout` as its option `layout`; None leaves it as it is."""
+    if layout is None:
+        return target
+    more = "&" if "?" in target.rpartition("#")[2] else "?"
+    return f"{target}{more}layout={quote(layout, safe='')}"
 
 
 def plan(source: str, target: str, json: bool) -> int:

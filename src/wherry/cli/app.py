@@ -19,6 +19,10 @@ Level = Annotated[str, typer.Option(help="counted, ids, digests or deep.", metav
 Tolerance = Annotated[
     str, typer.Option(help="How vectors are compared: auto, exact, unit or half.", metavar="TOLERANCE")
 ]
+Layout = Annotated[
+    str | None,
+    typer.Option(help="How TARGET is laid out: plain, llamaindex or langchain.", metavar="LAYOUT", show_default=False),
+]
 
 # rich would double the time of --help.
 app = typer.Typer(
@@ -71,7 +75,7 @@ def wherry(
 
 
 @app.command()
-def plan(source: Source, target: Target, json: Json = False, debug: Debug = False) -> Job:
+def plan(source: Source, target: Target, layout: Layout = None, json: Json = False, debug: Debug = False) -> Job:
     """Say what a sync would do, lose and need; write nothing.
 
     \b
@@ -80,7 +84,7 @@ def plan(source: Source, target: Target, json: Json = False, debug: Debug = Fals
     """
     from wherry.cli import acts
 
-    return partial(acts.plan, source, target, json)
+    return partial(acts.plan, source, acts.laid_out(target, layout), json)
 
 
 @app.command()
@@ -94,6 +98,7 @@ def sync(
     allow_mass_delete: Annotated[
         bool, typer.Option("--allow-mass-delete", help="Delete even a large part of the target.")
     ] = False,
+    layout: Layout = None,
     json: Json = False,
     debug: Debug = False,
 ) -> Job:
@@ -108,7 +113,7 @@ def sync(
     """
     from wherry.cli import acts
 
-    return partial(acts.sync, source, target, level, accept_losses, allow_mass_delete, json)
+    return partial(acts.sync, source, acts.laid_out(target, layout), level, accept_losses, allow_mass_delete, json)
 
 
 @app.command()
@@ -117,6 +122,7 @@ def verify(
     target: Annotated[str, typer.Argument(metavar="B", help="Address to compare.", show_default=False)],
     level: Level = "deep",
     tolerance: Tolerance = "auto",
+    layout: Layout = None,
     json: Json = False,
     debug: Debug = False,
 ) -> Job:
@@ -128,7 +134,7 @@ def verify(
     """
     from wherry.cli import acts
 
-    return partial(acts.verify, source, target, level, tolerance, json)
+    return partial(acts.verify, source, acts.laid_out(target, layout), level, tolerance, json)
 
 
 @app.command()

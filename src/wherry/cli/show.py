@@ -43,6 +43,7 @@ def plan(result: Plan) -> list[RenderableType]:
     about = [
         ("source", safe(result.source)),
         ("target", safe(result.target) + (" (will be created)" if result.creates else "")),
+        *([("layout", " -> ".join(result.layouts))] if set(result.layouts) != {"plain"} else []),
         ("records", f"{result.rows:,}, about {size(result.bytes)}"),
         ("to do", _to_do(result)),
         ("disk", f"about {size(result.disk_needed)} needed, {free} free"),

@@ -146,6 +146,7 @@ class Outline:
             disk_needed=needed,
             disk_free=free,
             seconds=seconds,
+            layouts=(self.from_.layout, self.to.layout),
             **counts,  # type: ignore[arg-type]
         )
 

@@ -57,7 +57,8 @@ class Plan:
 
     rows, bytes: of the source. new, changed, unchanged, deleted, quarantined: records, None where the
     plan did not look (`sync` decides while it reads). disk_needed, disk_free: bytes at the target,
-    None where the volume is not ours to see. seconds: estimate from a short probe.
+    None where the volume is not ours to see. seconds: estimate from a short probe. layouts: whose records the
+    source and the target hold (`plain`, `llamaindex`, `langchain`).
     """
 
     source: str
@@ -76,6 +77,7 @@ class Plan:
     deleted: int | None = None
     quarantined: int | None = None
     quarantine: tuple[Reject, ...] = ()
+    layouts: tuple[str, str] = ("plain", "plain")
 
     @property
     def empty(self) -> bool:
