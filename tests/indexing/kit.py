@@ -6,13 +6,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
-from wherry.errors import BadRecord
+from wherry.errors import BadRecord, Unreachable
 from wherry.indexing.base import Chunk, Document, Listed, Part, Stamp
+from wherry.models.calls import Patience
+from wherry.models.guard import GuardedEmbedder
 from wherry.models.hashing import HashEmbedder
 from wherry.models.probe import TEXTS
+from wherry.models.registry import guarded
+from wherry.models.wire import Limits
 from wherry.space import Space
 
 DIMENSION = 16
@@ -106,13 +111,20 @@ class Paragraphs:
 
 
 class Counting:
-    """The hash embedder, which counts what it is asked for and refuses what a test calls poison."""
+    """The hash embedder, which counts what it is asked for and refuses what a test calls poison.
 
-    def __init__(self, dimension: int = DIMENSION, digest: str | None = "v1", model: str = "counting") -> None:
+    digest: tells two models apart; a new one by default, so that no test finds what another one paid for.
+    down: texts that begin so meet a model that does not answer.
+    """
+
+    def __init__(self, dimension: int = DIMENSION, digest: str | None = "", model: str = "counting") -> None:
         self.inner = HashEmbedder(dimension)
+        digest = uuid4().hex if digest == "" else digest
         self.dimension, self.digest, self.model = dimension, digest, model
+        self.limits = Limits(items=32, tokens=None, text_tokens=None, concurrency=1)
         self.texts: list[str] = []
         self.poison: set[str] = set()
+        self.down = ""
         self.fails: list[Exception] = []
         self._lock = threading.Lock()
 
@@ -135,6 +147,8 @@ class Counting:
         """Count, fail where a test says so, embed."""
         if self.fails:
             raise self.fails.pop(0)
+        if any(text.startswith(self.down) for text in texts if self.down):
+            raise Unreachable("the model is down")
         for position, text in enumerate(texts):
             if text in self.poison:
                 raise BadRecord(f"text {position} is poison")
@@ -148,3 +162,8 @@ class Counting:
 
     def close(self) -> None:
         """Release nothing."""
+
+
+def impatient(embedder: Counting) -> GuardedEmbedder:
+    """Return the embedder behind a guard that tries nothing twice."""
+    return guarded(embedder, patience=Patience(deadline_s=0))

@@ -148,7 +148,7 @@ def test_another_model_is_an_error_that_names_both(run: Indexed, address: str) -
 
 def test_a_model_whose_tag_moved_is_told(run: Indexed) -> None:
     documents = shelf(2)
-    run(documents)
+    run(documents, embedder=Counting(digest="v1"))
     with pytest.raises(SpaceMismatch, match=r"it moved \(model_digest: v1 / v2\)"):
         run(documents, embedder=Counting(digest="v2"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wherry.address import Address
@@ -15,7 +15,7 @@ from wherry.indexing.fingerprints import recipe_fp
 from wherry.indexing.lease import LEASE_S, Lease, held
 from wherry.indexing.manifest import Generation, Standing, enroll, look, open_generation
 from wherry.indexing.model import Model, Wish
-from wherry.indexing.opening import Documents, chunker_of, sources_of
+from wherry.indexing.opening import Choice, Documents, Opened, chunker_of, sources_of
 from wherry.indexing.place import Place, place_of
 from wherry.indexing.results import IndexResult, Statistics, result_of
 from wherry.indexing.run import Run, SourceRun
@@ -31,6 +31,8 @@ def index(
     *,
     embedder: Wish = None,
     chunker: str | Chunker | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     allow_mass_delete: bool = False,
     retry: bool = False,
     lease_s: float = LEASE_S,
@@ -39,15 +41,16 @@ def index(
     """Make a collection hold the documents of its sources, and nothing of what they no longer have.
 
     documents: paths, sources, or several of them. into: the address. embedder: a spec or an embedder; by default
-    the one the index was made with, `hash:1024` for a new one. chunker: a spec or a chunker, likewise. retry:
-    try dead letters again. lease_s: seconds after which a run on another machine that fell silent has lost.
-    progress: told (phase, documents done, documents in all).
+    the one the index was made with, `hash:1024` for a new one. chunker: a spec or a chunker, likewise. include,
+    exclude: patterns of files in folders. retry: try dead letters again. lease_s: seconds after which a run on
+    another machine that fell silent has lost. progress: told (phase, documents done, documents in all).
 
     Raises Refused (another model, a mass deletion), Busy, StoreError; failures of single documents are in the
     result.
     """
     place = place_of(into if isinstance(into, Address) else os.fspath(into))
-    act = Act(place, [scan(source) for source in sources_of(documents)], embedder, chunker, time.monotonic())
+    started = time.monotonic()
+    act = Act(place, sources_of(documents, Choice(tuple(include), tuple(exclude))), embedder, chunker, started)
     try:
         if act.look() and not (retry and act.failed):
             return act.nothing()
@@ -70,9 +73,11 @@ class Act:
     """One call of `index`: what was asked for and what stands there."""
 
     def __init__(
-        self, place: Place, scans: list[Scan], wish: Wish, chunker: str | Chunker | None, started: float
+        self, place: Place, found: list[Opened], wish: Wish, chunker: str | Chunker | None, started: float
     ) -> None:
-        self.place, self.scans, self.started = place, scans, started
+        self.place, self.started = place, started
+        self.scans = [scan(one.source) for one in found]
+        self._origins = [one.origin for one in found]
         self._wish, self._chunker = wish, chunker
         self.standing = Standing()
         self.model = Model(wish, None, place.target.shown)
@@ -160,8 +165,8 @@ class Act:
         dead = letters.letters(run.database, run.index, run.generation.number)
         parts = [SourceRun(run, one, cut, dead) for one, (cut, _) in zip(self.scans, self._chunkers, strict=True)]
         try:
-            for part, (_, spec) in zip(parts, self._chunkers, strict=True):
-                part.go(spec)
+            for part, (_, spec), origin in zip(parts, self._chunkers, self._origins, strict=True):
+                part.go(spec, origin)
             self.place.finish(run.generation.space, _chunks(run))
             for part in parts:
                 part.finish()

@@ -85,7 +85,11 @@ class Listed(Protocol):
 
 @runtime_checkable
 class DocumentSource(Protocol):
-    """Something that yields documents: a folder, a file, a query, an app's own."""
+    """Something that yields documents: a folder, a file, a query, an app's own.
+
+    It may have a `complete: bool`: False says that a document it does not list may still exist, as when single
+    files are named; then nothing is deleted.
+    """
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -46,10 +46,13 @@ class Generation:
 
 @dataclass(frozen=True)
 class SourceRow:
-    """What an index knows of one source. clean: None while it may differ from what was last indexed."""
+    """What an index knows of one source. chunker, origin: the specs it can be opened by, `""` and None where
+
+    somebody's own object was given. clean: None while it may differ from what was last indexed."""
 
     name: str
     chunker: str
+    origin: str | None
     recipe_fp: bytes
     clean: bytes | None
     scan_fp: bytes | None
@@ -87,7 +90,8 @@ _LOOK = f"""{_KEY}
 SELECT named.target, (SELECT version_num FROM wherry.alembic_version), i.id, g.number, g.state, g.embedder, g.space,
        g.place, g.relation IS NULL
        OR g.relation = to_regclass(format('%I.%I', g.place->>'schema', g.place->>'table'))::oid,
-       s.name, s.chunker, s.recipe_fp, s.clean, s.scan_fp, s.unsure_fp, s.read_from_ns, s.documents, s.chunks, s.failed
+       s.name, s.chunker, s.origin, s.recipe_fp, s.clean, s.scan_fp, s.unsure_fp, s.read_from_ns, s.documents, s.chunks,
+       s.failed
 FROM named LEFT JOIN wherry.indexes i ON i.target = named.target
 LEFT JOIN wherry.generations g ON g."index" = i.id AND g.number = i.live
 LEFT JOIN wherry.sources s ON s."index" = i.id AND s.generation = i.live AND (s.name = ANY ($6::text[]) OR $6 IS NULL)
@@ -106,9 +110,9 @@ INSERT INTO wherry.generations ("index", number, state, embedder, space, place, 
 VALUES ($1, $2, $3, $4, $5, $6, $7::bigint::oid)
 """
 _DIRTY = """
-INSERT INTO wherry.sources ("index", generation, name, chunker, recipe_fp) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT ("index", generation, name)
-DO UPDATE SET chunker = EXCLUDED.chunker, recipe_fp = EXCLUDED.recipe_fp, clean = NULL
+INSERT INTO wherry.sources ("index", generation, name, chunker, origin, recipe_fp) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT ("index", generation, name) DO UPDATE SET chunker = EXCLUDED.chunker, origin = EXCLUDED.origin,
+  recipe_fp = EXCLUDED.recipe_fp, clean = NULL
 """
 _CLEAN = """
 UPDATE wherry.sources SET clean = $4, scan_fp = $5, unsure_fp = $6, read_from_ns = $7, documents = $8, chunks = $9,
@@ -203,7 +207,7 @@ def open_generation(
     place: dict[str, Any], relation: int | None,
 ) -> None:  # fmt: skip
     """Record a new generation."""
-    connection.execute(_OPEN, [index, number, state, embedder, _json(space.to_dict()), _json(place), relation])
+    connection.execute(_OPEN, [index, number, state, embedder, as_json(space.to_dict()), as_json(place), relation])
 
 
 class Manifest:
@@ -212,9 +216,9 @@ class Manifest:
     def __init__(self, index: int, generation: int, source: str) -> None:
         self.key = (index, generation, source)
 
-    def soil(self, database: Database, chunker: str, recipe_fp: bytes) -> None:
+    def soil(self, database: Database, chunker: str, origin: str | None, recipe_fp: bytes) -> None:
         """Note that the source is being worked on: until `clean`, nobody may take it for unchanged."""
-        database.tell(_DIRTY, [*self.key, chunker, recipe_fp])
+        database.tell(_DIRTY, [*self.key, chunker, origin, recipe_fp])
 
     def clean(
         self, database: Database, scan_fp: bytes, unsure_fp: bytes, read_from_ns: int, failed: int
@@ -294,11 +298,6 @@ def _stamps(stamps: Sequence[Stamp | None]) -> tuple[list[int | None], list[int 
     )
 
 
-def _json(value: dict[str, Any]) -> str:
+def as_json(value: dict[str, Any]) -> str:
+    """Return a JSON object as the text that a jsonb column takes."""
     return json.dumps(value, ensure_ascii=False)
-
-
-__all__ = [
-    "Difference", "Generation", "Manifest", "SourceRow", "Standing", "Target", "asdict", "each", "enroll",
-    "generations", "look", "open_generation",
-]  # fmt: skip

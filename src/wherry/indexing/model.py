@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from wherry.errors import SpaceMismatch
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from wherry.errors import BadRecord, Rejected, SpaceMismatch
 from wherry.indexing.fingerprints import settings_fp
 from wherry.indexing.manifest import Generation
 from wherry.models.accounts import Account
@@ -13,6 +18,22 @@ from wherry.space import Space
 
 DEFAULT = "hash:1024"
 Wish = str | Embedder | None
+
+
+class _Own:
+    """An embedder of the caller's own, whose refusal of a text lets the guard look for that text."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._embedder, name)
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        try:
+            return self._embedder.embed(texts)
+        except BadRecord as error:
+            raise Rejected(error.what, where=error.where, next=error.next, divisible=True) from error
 
 
 class Model:
@@ -82,7 +103,7 @@ class Model:
     def _open(self) -> GuardedEmbedder:
         if isinstance(self._given, GuardedEmbedder):
             return self._given
-        return open_embedder(self._spec) if self._given is None else guarded(self._given)
+        return open_embedder(self._spec) if self._given is None else guarded(cast(Embedder, _Own(self._given)))
 
     def _require_same(self, found: Space) -> None:
         live = self.live

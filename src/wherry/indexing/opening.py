@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 
 from wherry.errors import Usage, WherryError
 from wherry.indexing.base import Chunker, DocumentSource
@@ -12,21 +14,48 @@ from wherry.indexing.manifest import SourceRow
 Documents = str | os.PathLike[str] | DocumentSource | Iterable[str | os.PathLike[str] | DocumentSource]
 
 
-def sources_of(documents: Documents) -> list[DocumentSource]:
+@dataclass(frozen=True)
+class Choice:
+    """Which files of folders are documents: patterns, none means all that can be read."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A source, and how it can be opened again; origin None for one of the caller's own."""
+
+    source: DocumentSource
+    origin: str | None
+
+
+def sources_of(documents: Documents, choice: Choice = Choice()) -> list[Opened]:
     """Return the sources that paths name, and those that were given. Raises Usage where there is none, or twice one."""
     given = [documents] if isinstance(documents, (str, os.PathLike, DocumentSource)) else list(documents)
-    found = [one for one in given if isinstance(one, DocumentSource)]
-    paths = [os.fspath(one) for one in given if not isinstance(one, DocumentSource)]
-    if paths:
-        from wherry.indexing.sources import open_sources
-
-        found += open_sources(paths)
+    found = [Opened(one, None) for one in given if isinstance(one, DocumentSource)]
+    found += _at([os.fspath(one) for one in given if not isinstance(one, DocumentSource)], choice)
     if not found:
         raise Usage("there is nothing to index", next="name a file, a folder or a source")
-    names = [source.name for source in found]
+    names = [one.source.name for one in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise Usage(f"the source {twice[0]} is named twice", next="name each source once")
+    return found
+
+
+def again(rows: Iterable[SourceRow], shown: str) -> list[Opened]:
+    """Open the sources of an index as they were opened last. Raises Usage for one that only its owner can open."""
+    found = []
+    for row in rows:
+        if row.origin is None:
+            raise Usage(
+                f"the source {row.name} was given by a program, which alone can open it again",
+                where=shown,
+                next="run it again from there",
+            )
+        origin = json.loads(row.origin)
+        found += _at(origin["paths"], Choice(tuple(origin["include"]), tuple(origin["exclude"])))
     return found
 
 
@@ -36,9 +65,9 @@ def chunker_of(wish: str | Chunker | None, row: SourceRow | None, source: Docume
         return wish, wish.identity
     from wherry.indexing.chunking import open_chunker
 
-    spec = wish if wish is not None else (row.chunker if row is not None else None)
+    spec = wish if wish is not None else (row.chunker if row is not None else "")
     try:
-        return open_chunker(spec), spec or ""
+        return open_chunker(spec or None), spec
     except WherryError as error:
         if wish is not None:
             raise
@@ -46,3 +75,16 @@ def chunker_of(wish: str | Chunker | None, row: SourceRow | None, source: Docume
             f"{source.name} was cut by a chunker of your own: {spec}",
             next="give it again, or name another one with --chunker",
         ) from error
+
+
+def _at(paths: Sequence[str], choice: Choice) -> list[Opened]:
+    if not paths:
+        return []
+    from wherry.indexing.sources import open_sources
+
+    found = []
+    for source in open_sources(paths, include=choice.include, exclude=choice.exclude):
+        places = [source.base] if source.given is None else list(source.given)
+        origin = {"paths": [str(place) for place in places], **asdict(choice)}
+        found.append(Opened(source, json.dumps(origin, ensure_ascii=False)))
+    return found

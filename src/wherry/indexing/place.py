@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import psycopg
 
 from wherry.address import Address
+from wherry.errors import NoSuchCollection
 from wherry.indexing.database import Database
 from wherry.indexing.diff import Change, Known
-from wherry.indexing.manifest import Target
+from wherry.indexing.manifest import Generation, Target, look
 from wherry.space import Space
 
 _TABLES = {"pgvector", "postgresql", "postgres"}
@@ -29,8 +32,46 @@ class Place(Protocol):
         """What the manifest looks for."""
         ...
 
-    def make(self, connection: psycopg.Connection, space: Space, suffix: str = "") -> tuple[dict[str, Any], int | None]:
-        """Make the collection of a new generation; return (place, oid of its table or None)."""
+    def make(self, connection: psycopg.Connection, space: Space) -> tuple[dict[str, Any], int | None]:
+        """Make the collection of a first generation; return (place, oid of its table or None)."""
+        ...
+
+    def make_beside(
+        self, connection: psycopg.Connection, live: dict[str, Any], space: Space, number: int
+    ) -> tuple[dict[str, Any], int | None]:
+        """Make the collection of another generation beside the live one."""
+        ...
+
+    def switch(
+        self, connection: psycopg.Connection, live: Generation, other: Generation
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Let the name readers use mean another generation; return the places (live before, live now)."""
+        ...
+
+    def remove(self, connection: psycopg.Connection, place: dict[str, Any]) -> None:
+        """Remove the collection of a generation that nobody reads."""
+        ...
+
+    def texts(self, connection: psycopg.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return (text, metadata as JSON text) of some chunks, by what identifies them."""
+        ...
+
+    def keys(self, connection: psycopg.Connection) -> Iterator[list[str]]:
+        """Yield what identifies the records of the collection, some at a time."""
+        ...
+
+    def wrong_vectors(
+        self, connection: psycopg.Connection, ids: Sequence[str], keys: Sequence[bytes], unit: bool
+    ) -> set[str]:
+        """Return which chunks have a vector that is not the one that was paid for."""
+        ...
+
+    def health(self) -> tuple[int, str]:
+        """Return how many records the collection has, and its vector index in a word."""
+        ...
+
+    def row_ids(self, source: str, document: Known) -> list[str]:
+        """Return what identifies the chunks of a document, in order."""
         ...
 
     def open(self, place: dict[str, Any]) -> None:
@@ -66,3 +107,21 @@ def place_of(address: str | Address) -> Place:
     if parsed.scheme in _TABLES:
         return TablePlace(parsed)
     raise NotImplementedError
+
+
+@contextmanager
+def opened(into: str | os.PathLike[str] | Address) -> Iterator[tuple[Place, int, Generation]]:
+    """Give the place of an index, its number and its live generation. Raises NoSuchCollection when there is none."""
+    place = place_of(into if isinstance(into, Address) else os.fspath(into))
+    try:
+        standing = look(place.database, place.target, None)
+        if standing is None or standing.index is None or standing.live is None:
+            raise NoSuchCollection(
+                "there is no index at this address",
+                where=place.target.shown,
+                next=f"wherry index PATH --into '{place.target.shown}'",
+            )
+        place.open(standing.live.place)
+        yield place, standing.index, standing.live
+    finally:
+        place.close()

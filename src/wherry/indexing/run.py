@@ -90,10 +90,13 @@ class SourceRun:
         self._letters = 0
         self._passing = 0
 
-    def go(self, chunker_spec: str) -> None:
-        """Index the source. Raises MassDelete, Busy, and what stores and models raise."""
+    def go(self, chunker_spec: str, origin: str | None) -> None:
+        """Index the source; both are kept so that it can be opened again.
+
+        Raises MassDelete, Busy, and what stores and models raise.
+        """
         run = self.run
-        self.manifest.soil(run.database, chunker_spec, self.recipe)
+        self.manifest.soil(run.database, chunker_spec, origin, self.recipe)
         work = self._look()
         run.statistics.scanned += len(self.scan.listed)
         run.total += len(work)
@@ -101,9 +104,9 @@ class SourceRun:
         for group in _groups(self._prepared(work)):
             self._settle(group)
         self._touch()
-        if self.scan.complete:
+        if self.scan.deletes:
             self._delete()
-        else:
+        if not self.scan.complete:
             run.notes.append(f"{self.source.name} could not be listed to its end, so nothing was deleted from it")
         run.statistics.unchanged += len(self.scan.listed) - (self._counted() - before)
 
@@ -121,7 +124,7 @@ class SourceRun:
         listed = [(item.id, item.stamp) for item in self.scan.listed]
         found = self.manifest.differences(self.run.database, listed, self.recipe)
         self._known = {d.id: d for d in found if d.listed}
-        if self.scan.complete:
+        if self.scan.deletes:
             self._orphans = {d.id: d for d in found if not d.listed}
         for orphan in self._orphans.values():
             if orphan.source_fp is not None:
@@ -244,7 +247,7 @@ class SourceRun:
     def _poisoned(self, change: Change, error: BadRecord, chunk_fp: bytes) -> None:
         """Record a document with a text the model refuses; the one it was renamed from stays."""
         document, known = change.document, change.known
-        if known is not None and known.id != document.id and self.scan.complete:
+        if known is not None and known.id != document.id:
             self._orphans.pop(known.id, None)
         self._letters += 1
         self._failed(document.id, error, document.source_fp, chunk_fp)

@@ -41,6 +41,11 @@ class Scan:
         """Whether the source was listed to its end."""
         return self.failure is None
 
+    @property
+    def deletes(self) -> bool:
+        """Whether a document that is not listed is gone: files given by name say nothing of the others."""
+        return self.complete and bool(getattr(self.source, "complete", True))
+
     def unsure(self, read_from_ns: int) -> list[Listed]:
         """Return the documents whose stamps prove nothing, when they were last read in a run begun then."""
         return [item for item in self.listed if not settled(item.stamp, read_from_ns)]

@@ -40,6 +40,7 @@ _TABLES = (
         generation int NOT NULL,
         name text COLLATE "C" NOT NULL,
         chunker text NOT NULL,
+        origin text,
         recipe_fp bytea NOT NULL,
         clean bytea,
         scan_fp bytea,
