@@ -44,22 +44,27 @@ _FEW = 20
 
 @dataclass(frozen=True)
 class Asked:
-    """Which layout is meant. layout: None = whatever is there. guess: look under a framework's names too."""
+    """Which layout is meant. layout: None = whatever is there. guess: look under a framework's names too.
+
+    stated: the address says so, and means a framework's table rather than another one of the same name.
+    """
 
     layout: str | None
     guess: bool
+    stated: bool = False
 
     @classmethod
     def to_read(cls, address: Address) -> Asked:
         """Return what an address to be read means."""
         layout = wanted(address)
-        return cls(layout, layout != PLAIN and not _names_columns(address))
+        return cls(layout, layout != PLAIN and not _names_columns(address), layout == LLAMAINDEX)
 
     @classmethod
     def to_write(cls, address: Address, source: str | None) -> Asked:
         """Return what an address to be written means. source: the layout of what is to be written, if known."""
-        layout = wanted(address) or (None if _names_columns(address) else source)
-        return cls(layout, layout in (LLAMAINDEX, LANGCHAIN))
+        stated = wanted(address)
+        layout = stated or (None if _names_columns(address) else source)
+        return cls(layout, layout in (LLAMAINDEX, LANGCHAIN), stated == LLAMAINDEX)
 
 
 def find(connection: psycopg.Connection, address: Address, asked: Asked) -> Table | None:
@@ -68,7 +73,8 @@ def find(connection: psycopg.Connection, address: Address, asked: Asked) -> Tabl
     None when it is not there. Raises what `catalog.find` raises, and BadAddress where it is not clear which
     collection is meant.
     """
-    table = catalog.find(connection, address)
+    table = _under_another_name(connection, address, asked) if asked.stated else None
+    table = table or catalog.find(connection, address)
     if table is None and asked.guess:
         table = _under_another_name(connection, address, asked)
     if table is None or not table.shape.owner:
@@ -142,6 +148,8 @@ def notes_on(table: Table, address: Address, found: list[VectorIndex]) -> Iterat
                 yield f"the index {index.name} is for {index.metric}: {table.shape.layout} never uses it"
     if table.scope is not None:
         yield "ids are unique across all collections of the table: one of another collection is never overwritten"
+        if table.oid is not None and table.dimension is None:
+            yield f"{table.vector.name} declares no dimension: no index can serve {table.shape.layout}'s queries"
 
 
 def _names_columns(address: Address) -> bool:

@@ -17,7 +17,7 @@ from wherry.stores.pgvector.catalog import Table
 from wherry.stores.pgvector.jsonb import from_column
 from wherry.stores.pgvector.keys import selected
 
-PAGE_BYTES = 16 << 20
+PAGE_BYTES = 2 << 20
 _VECTOR, _ID = 0, 1
 # In front of a vector's components stand its dimension and two bytes of nothing.
 _HEAD_BYTES = 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 from psycopg import sql
@@ -14,8 +15,8 @@ from wherry.postgres.copy import Message, messages
 from wherry.postgres.link import Link, Server
 from wherry.record import Page
 from wherry.space import Metric, Space
-from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, Index, Touched
-from wherry.stores.pgvector import cards, changes, indexes, keys, layouts
+from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, Hit, Index, Touched
+from wherry.stores.pgvector import cards, changes, ground, indexes, keys, layouts
 from wherry.stores.pgvector.catalog import Table, require_name
 from wherry.stores.pgvector.layouts import Asked
 from wherry.stores.pgvector.reading import Form, copied, joined, listed, pages
@@ -41,6 +42,7 @@ class PgSource:
         self._metric = address.stated_metric()
         self._asked = self._asking()
         self._reader = Link(server, read_only=True)
+        self._searching = Searching(server, self._ground, lambda: self._table, self.scan)
         with self._reader.begin() as connection:
             self._database = str((connection.execute(_IDENTITY).fetchone() or ("",))[0])
             self._look(connection)
@@ -133,9 +135,24 @@ class PgSource:
                 found = list(pages(messages(copy), form, max(len(wanted), 1)))
         return self._read(joined(found or [form.nothing()], form.dimension))
 
+    def search(self, vector: np.ndarray, k: int, where: Where | None = None, exact: bool = False) -> list[Hit]:
+        """Return the k nearest records: by the vector index where there is one that fits the metric."""
+        return self._searching.search(vector, k, where, exact)
+
+    def _ground(self) -> ground.Ground:
+        """Find out what a search stands on."""
+        with self._reader.begin() as connection:
+            self._look(connection)
+            if self._table.oid is None:
+                PgSource._absent(self, connection)
+            found = indexes.vector_indexes(connection, self._table)
+            space = self._space(connection, found, cards.read(connection, self._table))
+            return ground.look(connection, self._table, space)
+
     def close(self) -> None:
         """Close the connections; a second call does nothing."""
         self._reader.close()
+        self._searching.close()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"

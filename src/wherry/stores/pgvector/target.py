@@ -275,6 +275,9 @@ class PgTarget(PgSource):
         if wanted.kind != "hnsw":
             # One that was there and broke is wanted, whatever the source has.
             wanted = next((i.settings for i in found if not i.valid and i.kind == "hnsw"), wanted)
+        if self._table.scope is not None and self._table.dimension is None:
+            # Vectors of other lengths lie in the same column, and LangChain's queries would use no index on a part.
+            return
         if wanted.kind == "hnsw" and not usable and wanted_metric is not None and known.dimension:
             metric: Metric = wanted_metric
             with self._writing() as connection:
