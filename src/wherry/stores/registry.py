@@ -36,6 +36,7 @@ ENGINES = (
     Engine("pgvector", ("pgvector", "postgresql", "postgres"), "wherry.stores.pgvector", "postgres"),
     Engine("chroma", ("chroma", "chroma+http", "chroma+https"), "wherry.stores.chroma", "chroma"),
     Engine("qdrant", ("qdrant", "qdrant+http", "qdrant+https", "qdrant+grpc"), "wherry.stores.qdrant", "qdrant"),
+    Engine("faiss", ("faiss",), "wherry.stores.faiss", "faiss"),
     Engine(
         "llamacloud",
         ("llamacloud", "llamacloud+http", "llamacloud+https"),

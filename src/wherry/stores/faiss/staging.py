@@ -1,0 +1,336 @@
+"""A collection as it will be after the next publishing: the live generation with a log laid over it.
+
+Rows are numbered through both: first those of the generation, then those of the log, in order of
+arrival. A row that was replaced or deleted is dead; its bytes stay where they are until `publish`
+writes the next generation without them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from wherry.errors import SpaceMismatch
+from wherry.record import Page, make_batch, schema, vectors_of
+from wherry.space import Metric, Space
+from wherry.stores.base import Index
+from wherry.stores.faiss.files import STAGING, writing
+from wherry.stores.faiss.flat import are_unit, header_bytes
+from wherry.stores.faiss.generation import Generation
+from wherry.stores.faiss.idmap import IdMap, hashes
+from wherry.stores.faiss.log import DELETE, UPSERT, Frame, Log
+from wherry.stores.faiss.sidecar import PAGE_BYTES, SCHEMA, joined, pieces
+
+_KEPT_FRAMES = 4
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Records of one frame: their first row, and where their vectors begin."""
+
+    first: int
+    frame: Frame
+    vectors_at: int
+
+    @property
+    def end(self) -> int:
+        """The row after the last."""
+        return self.first + self.frame.rows
+
+
+class Staging:
+    """What is staged over one generation (or over nothing)."""
+
+    def __init__(self, folder: Path, shown: str, base: Generation | None, metric: Metric) -> None:
+        """Open the staging of the collection in `folder`, making it if needed; `begin` or `recover` follows."""
+        self.folder, self.shown, self.base = folder, shown, base
+        self.name, self.space, self.index = "", Space(), Index()
+        self.published_as = ""
+        path = folder / STAGING
+        with writing(folder, shown):
+            path.mkdir(exist_ok=True)
+            self.log = Log(path, shown, header_bytes(metric))
+        self.segments: list[Segment] = []
+        self.deletes = 0
+        self._map = IdMap()
+        self._live = np.ones(self._base_rows + 1024, dtype=bool)
+        self._rows = self._base_rows
+        self._dead = 0
+        self._vectors_end = self.log.reserved
+        self._decoded: dict[int, pa.RecordBatch] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def _base_rows(self) -> int:
+        return self.base.rows if self.base is not None else 0
+
+    def begin(self, name: str, space: Space, index: Index) -> None:
+        """Note what the collection is. `space` has a metric."""
+        facts = {"name": name, "space": space.to_dict(), "index": vars(index)}
+        for _ in self.log.replay():
+            pass
+        self._learn(facts)
+        with writing(self.folder, self.shown):
+            self.log.note(facts)
+
+    def recover(self) -> None:
+        """Read what a crash left."""
+        with writing(self.folder, self.shown):
+            for frame in self.log.replay():
+                if frame.kind == UPSERT:
+                    self._add(frame, hashes(ids := self.log.read(frame).column(0)), ids)
+                elif frame.kind == DELETE:
+                    self._kill(self.log.read(frame).column(0))
+                else:
+                    self._learn(self.log.facts(frame))
+
+    def _learn(self, facts: dict[str, Any]) -> None:
+        if "name" in facts:
+            self.name, self.space = facts["name"], Space.from_dict(facts["space"])
+            self.index = Index(**facts["index"])
+            self._require_room_for_both()
+        self.published_as = facts.get("publishing", self.published_as)
+
+    def _require_room_for_both(self) -> None:
+        """A staging may outlive the generation it was made over; the next one must be of its kind."""
+        if self.base is None:
+            return
+        try:
+            self.base.card.space.require_same(self.space, self.shown, "what an unfinished run staged beside it")
+        except SpaceMismatch as error:
+            error.next = f"restore the collection, or remove {self.folder / STAGING}"
+            raise
+
+    @property
+    def dimension(self) -> int:
+        """Components per vector, 0 until that is known."""
+        return self.space.dimension or 0
+
+    @property
+    def pending(self) -> bool:
+        """Whether records were written or deleted."""
+        return bool(self.segments) or self.deletes > 0
+
+    @property
+    def count(self) -> int:
+        """How many records there are."""
+        return self._rows - self._dead
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the staged vectors, as they lie in their file, are all the records there are."""
+        return not self._base_rows and not self._dead
+
+    @property
+    def unit(self) -> bool:
+        """Whether all vectors of the log have length 1."""
+        return all(segment.frame.unit for segment in self.segments)
+
+    def upsert(self, batch: pa.RecordBatch) -> None:
+        """Store records of the right dimension, each replacing what was under its id; durable on return."""
+        ids = batch.column("id")
+        keys = hashes(ids)
+        if len(np.unique(keys)) < len(keys):
+            batch = _last_of_each(batch)
+            ids = batch.column("id")
+            keys = hashes(ids)
+        vectors = np.ascontiguousarray(vectors_of(batch), dtype="<f4")
+        unit = self.space.metric is not Metric.COSINE or are_unit(vectors)
+        words = pa.RecordBatch.from_arrays([batch.column(name) for name in SCHEMA.names], schema=SCHEMA)
+        with self._lock:
+            if not self.dimension:
+                self.space = self.space.filled_from(Space(dimension=vectors.shape[1]))
+            with writing(self.folder, self.shown):
+                frame = self.log.upsert(words, vectors, unit)
+            self._add(frame, keys, ids)
+
+    def delete(self, ids: pa.Array) -> None:
+        """Delete records; durable on return."""
+        with self._lock:
+            if not len(self.find(ids)):
+                return
+            with writing(self.folder, self.shown):
+                self.log.delete(ids)
+            self._kill(ids)
+
+    def _add(self, frame: Frame, keys: np.ndarray, ids: pa.Array) -> None:
+        self.space = self.space.filled_from(Space(dimension=frame.dimension))
+        self._bury(self.find(ids, keys))
+        segment = Segment(self._rows, frame, self._vectors_end)
+        if segment.end > len(self._live):
+            grown = np.ones(2 * segment.end, dtype=bool)
+            grown[: self._rows] = self._live[: self._rows]
+            self._live = grown
+        self._map.add(keys, segment.first)
+        self.segments.append(segment)
+        self._rows, self._vectors_end = segment.end, self._vectors_end + frame.vector_bytes
+
+    def _kill(self, ids: pa.Array) -> None:
+        self.deletes += 1
+        self._bury(self.find(ids))
+
+    def _bury(self, rows: np.ndarray) -> None:
+        self._live[rows] = False
+        self._dead += len(rows)
+
+    def find(self, ids: pa.Array, keys: np.ndarray | None = None) -> np.ndarray:
+        """Return the live rows of some ids, ascending."""
+        if not len(ids):
+            return np.empty(0, dtype=np.int64)
+        keys = hashes(ids) if keys is None else keys
+        with self._lock:
+            staged = self._map.find(ids, keys, self._staged_ids, self._live)
+            # What was written just now is read back at once: the generation need not be asked.
+            if self.base is None or len(staged) == len(ids):
+                return staged
+            return np.concatenate([self.base.find(ids, keys, self._live), staged])
+
+    def _staged_ids(self, rows: np.ndarray) -> pa.Array:
+        return self._staged_words(self.segments, rows).column(0)
+
+    def _staged_words(self, segments: list[Segment], rows: np.ndarray) -> pa.RecordBatch:
+        return joined([self._words(s).take(pa.array(part - s.first)) for s, part in _split(segments, rows)], SCHEMA)
+
+    def _words(self, segment: Segment) -> pa.RecordBatch:
+        """Return ids, texts and metadata of a segment as they are on disk; the last few are kept."""
+        found = self._decoded.get(segment.first)
+        if found is None:
+            found = self.log.read(segment.frame)
+            with self._lock:
+                self._decoded[segment.first] = found
+                while len(self._decoded) > _KEPT_FRAMES:
+                    self._decoded.pop(next(iter(self._decoded)))
+        return found
+
+    def fetch(self, ids: pa.Array) -> pa.RecordBatch:
+        """Return the records with these ids."""
+        with self._lock:
+            rows, segments = self.find(ids.unique()), list(self.segments)
+        old, new = rows[rows < self._base_rows], rows[rows >= self._base_rows]
+        parts = []
+        if self.base is not None and len(old):
+            parts.append(self.base.take(old))
+        if len(new):
+            vectors = [
+                self._vectors(s)[part - s.first] if len(part) > 1 else self._vector(s, int(part[0]))
+                for s, part in _split(segments, new)
+            ]
+            parts.append(_batch(self._staged_words(segments, new), np.concatenate(vectors)))
+        return joined(parts, schema(self.dimension))
+
+    def _vectors(self, segment: Segment) -> np.ndarray:
+        frame = segment.frame
+        return self.log.vectors_file.floats_at(segment.vectors_at, frame.rows, frame.dimension)
+
+    def _vector(self, segment: Segment, row: int) -> np.ndarray:
+        at = segment.vectors_at + 4 * self.dimension * (row - segment.first)
+        return self.log.vectors_file.floats_at(at, 1, self.dimension)
+
+    def _snapshot(self) -> tuple[list[Segment], np.ndarray]:
+        with self._lock:
+            return list(self.segments), self._live[: self._rows].copy()
+
+    def pages(self, rows: int) -> Iterator[Page]:
+        """Yield all records as of the moment of the first page, at most about 16 MiB at a time."""
+        for batch in self.records(rows):
+            yield Page(batch)
+
+    def records(self, rows: int) -> Iterator[pa.RecordBatch]:
+        """Yield all records, as of the moment of the first batch."""
+        segments, live = self._snapshot()
+        if self.base is not None:
+            for start, batch in self.base.pages(rows):
+                yield from _living(batch, live[start : start + batch.num_rows])
+        for segment in segments:
+            words, vectors = self.log.read(segment.frame), self._vectors(segment)
+            start = 0
+            for part in pieces(words, rows, 4 * self.dimension):
+                stop = start + part.num_rows
+                alive = live[segment.first + start : segment.first + stop]
+                yield from _living(_batch(part, vectors[start:stop]), alive)
+                start = stop
+
+    def words(self) -> Iterator[pa.RecordBatch]:
+        """Yield ids, texts and metadata of all records, in their order."""
+        for start, batch in self.base.sidecar.groups() if self.base is not None else ():
+            yield from _living(batch, self._live[start : start + batch.num_rows])
+        for segment in self.segments:
+            yield from _living(self.log.read(segment.frame), self._live[segment.first : segment.end])
+
+    def vectors(self) -> Iterator[np.ndarray]:
+        """Yield the vectors of all records in the same order, float32 (n, d)."""
+        step = max(1, PAGE_BYTES // max(1, 4 * self.dimension))
+        for start in range(0, self._base_rows, step):
+            stop = min(start + step, self._base_rows)
+            alive = self._live[start:stop]
+            part = self.base.vectors(start, stop - start) if self.base is not None else np.empty((0, 0))
+            yield part if alive.all() else part[alive]
+        for segment in self.segments:
+            alive = self._live[segment.first : segment.end]
+            part = self._vectors(segment)
+            yield part if alive.all() else part[alive]
+
+    @property
+    def kept_rows(self) -> int:
+        """How many rows of the generation come first and unchanged: all of them, or none."""
+        return self._base_rows if self._live[: self._base_rows].all() else 0
+
+    def ids(self, rows: int) -> Iterator[pa.Array]:
+        """Yield every id."""
+        segments, live = self._snapshot()
+        for start, ids in self.base.ids() if self.base is not None else ():
+            yield from _cut(ids.filter(pa.array(live[start : start + len(ids)])), rows)
+        for segment in segments:
+            ids = self.log.read(segment.frame).column(0)
+            yield from _cut(ids.filter(pa.array(live[segment.first : segment.end])), rows)
+
+    def announce(self, generation: str) -> None:
+        """Note which generation is about to hold all this: after a crash it is known that it does."""
+        with writing(self.folder, self.shown):
+            self.log.note({"publishing": generation})
+        self.published_as = generation
+
+    def close(self) -> None:
+        """Close the files for writing and keep them."""
+        self.log.close()
+
+    def remove(self) -> None:
+        """Close and delete the files."""
+        self.log.remove()
+
+
+def _split(segments: list[Segment], rows: np.ndarray) -> Iterator[tuple[Segment, np.ndarray]]:
+    """Yield each segment with those of `rows` that are in it; `rows` ascend."""
+    starts = np.array([segment.first for segment in segments])
+    at = np.searchsorted(starts, rows, side="right") - 1
+    for number in np.unique(at).tolist():
+        yield segments[number], rows[at == number]
+
+
+def _batch(words: pa.RecordBatch, vectors: np.ndarray) -> pa.RecordBatch:
+    return make_batch(words.column(0), vectors, words.column(1), words.column(2))
+
+
+def _living(batch: pa.RecordBatch, alive: np.ndarray) -> Iterator[pa.RecordBatch]:
+    if alive.all():
+        yield batch
+    elif alive.any():
+        yield batch.filter(pa.array(alive))
+
+
+def _cut(ids: pa.Array, rows: int) -> Iterator[pa.Array]:
+    for start in range(0, len(ids), rows):
+        yield ids.slice(start, rows)
+
+
+def _last_of_each(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the last record of every id."""
+    rows = pa.table({"id": batch.column("id"), "row": np.arange(batch.num_rows)})
+    last = rows.group_by("id").aggregate([("row", "max")]).column("row_max")
+    return batch.take(pa.array(np.sort(last.to_numpy())))
