@@ -6,7 +6,7 @@ import email.utils
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -48,7 +48,7 @@ class Failures:
     """Translates errors. where: for people. secrets: never to be shown."""
 
     where: str
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)
 
     @contextmanager
     def translated(self) -> Iterator[None]:

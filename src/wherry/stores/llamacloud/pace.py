@@ -10,7 +10,8 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import TypeVar
 
@@ -43,12 +44,15 @@ class Pace:
         self._wait = wait or self._stopped.wait
         self._lock = threading.Lock()
         self._due = self._not_before = -math.inf
+        # The latest request to wait, raised where the wait would be too long.
+        self._limit: StoreError | None = None
+        self._closed = False
 
     def ask(self, act: Callable[[], T]) -> T:
         """Call `act` until it succeeds, fails for good, or the deadline would pass while waiting."""
         ends = self._now() + self._deadline_s
         for attempt in count(1):
-            self._take_turn()
+            self._take_turn(ends)
             try:
                 answer = act()
             except StoreError as error:
@@ -63,9 +67,20 @@ class Pace:
 
     def stop(self) -> None:
         """Let every thread that waits give up; nothing can be asked any more."""
+        self._closed = True
         self._stopped.set()
 
-    def _take_turn(self) -> None:
+    @contextmanager
+    def halted(self) -> Iterator[None]:
+        """Let every thread that waits give up, for as long as the block lasts."""
+        self._stopped.set()
+        try:
+            yield
+        finally:
+            if not self._closed:
+                self._stopped.clear()
+
+    def _take_turn(self, ends: float) -> None:
         with self._lock:
             now = self._now()
             # As many requests as the rate allows per second may go at once.
@@ -73,6 +88,8 @@ class Pace:
             pause = self._due - now
         self._pause(pause)
         while (pause := self._not_before - self._now()) > 0:
+            if self._not_before > ends:
+                raise self._limit or RateLimited(retry_after_s=pause)
             self._pause(pause)
 
     def _put_off(self, error: StoreError, attempt: int, ends: float) -> None:
@@ -82,7 +99,7 @@ class Pace:
         with self._lock:
             if limited:
                 self.rate = max(_LOWEST_RATE, self.rate / 2)
-                self._not_before = max(self._not_before, self._now() + asked)
+                self._not_before, self._limit = max(self._not_before, self._now() + asked), error
             if self._now() + pause > ends or (attempt >= _ATTEMPTS and not limited):
                 raise error
         self._pause(pause)

@@ -168,7 +168,9 @@ class LlamaCloudSource:
         changed = [document for document, digest in given.items() if now.get(document, b"") != digest]
         if changed:
             gone = sum(document not in now for document in changed)
-            raise self._changed(f"{len(changed):,} documents changed while they were read, {gone:,} of them went")
+            raise self._changed(
+                f"{len(changed):,} of {len(given):,} documents changed while they were read, {gone:,} went"
+            )
 
     def _changed(self, what: str) -> SourceChanged:
         return SourceChanged(
