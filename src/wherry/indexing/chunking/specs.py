@@ -25,12 +25,13 @@ CHUNKERS: dict[str, tuple[Callable[..., Chunker], dict[str, type]]] = {
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
-def open_chunker(spec: str = "auto") -> Chunker:
-    """Return the chunker of a spec: a name, and options after a question mark.
+def open_chunker(spec: str | None = None) -> Chunker:
+    """Return the chunker of a spec: a name, and options after a question mark; `auto` when there is none.
 
     Raises Usage for a name or an option that does not exist, or a value that cannot be.
     """
-    name, _, query = spec.strip().partition("?")
+    spec = (spec or "auto").strip()
+    name, _, query = spec.partition("?")
     if name not in CHUNKERS:
         close = difflib.get_close_matches(name, CHUNKERS, 1)
         raise Usage(

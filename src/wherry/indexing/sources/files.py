@@ -65,14 +65,14 @@ class Files:
         base: Path,
         *,
         whole: bool = True,
-        given: Sequence[Path] = (),
+        given: Sequence[Path] | None = None,
         name: str | None = None,
         choice: Choice | None = None,
         columns: Columns | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self.base = base
-        self.whole, self.given = whole, tuple(given)
+        self.whole, self.given = whole, tuple(given) if given else None
         self._name = name or unicodedata.normalize("NFC", printable(os.fspath(base)))
         self._choice, self._columns, self._max_bytes = choice or Choice(), columns or Columns(), max_bytes
         self._chooses = bool(self._choice.include or self._choice.exclude)
@@ -81,6 +81,11 @@ class Files:
     def name(self) -> str:
         """Return the name that was given, else the folder's path."""
         return self._name
+
+    @property
+    def paths(self) -> list[Path]:
+        """Return the paths that open the same files again."""
+        return [*([self.base] if self.whole else []), *(self.given or ())]
 
     @property
     def complete(self) -> bool:
@@ -122,7 +127,7 @@ class Files:
                 if self._takes(found[1]):
                     seen.update((found[0],) if self.given else ())
                     yield found
-        yield from listing.given(path for path in self.given if os.fspath(path) not in seen)
+        yield from listing.given(path for path in self.given or () if os.fspath(path) not in seen)
 
     def _rows(self, id: str, path: str, stamp: Stamp, listing: Listing) -> Iterator[Listed]:
         try:
