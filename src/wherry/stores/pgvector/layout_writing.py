@@ -9,7 +9,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from wherry.stores.pgvector.catalog import Table
-from wherry.stores.pgvector.shapes import COLLECTIONS, NODES, ONE_TABLE, SHARED
+from wherry.stores.pgvector.shapes import COLLECTIONS, NODES, ONE_TABLE
 
 STAGE = sql.Identifier("pg_temp", "wherry_batch")
 
@@ -25,8 +25,8 @@ CREATE TABLE IF NOT EXISTS {table} (
   id varchar PRIMARY KEY, collection_id uuid REFERENCES {collections} (uuid) ON DELETE CASCADE,
   embedding {vector}({dimension}), document varchar, cmetadata jsonb);
 CREATE INDEX IF NOT EXISTS ix_cmetadata_gin ON {table} USING gin (cmetadata jsonb_path_ops);
-INSERT INTO {collections} (uuid, name) VALUES ({uuid}, {name})
 """
+_COLLECTION = "INSERT INTO {collections} (uuid, name) VALUES ({uuid}, {name})"
 _ONE_TABLE = """
 CREATE TABLE {table} (
   langchain_id text PRIMARY KEY, content text NOT NULL, embedding {vector}({dimension}) NOT NULL,
@@ -55,9 +55,11 @@ def creation(table: Table, dimension: int) -> sql.Composed:
         short = table.name.removeprefix("data_")
         names = {"by_document": f"{short}_idx_1", "by_node": f"{table.name}_node_id_idx"}
         return sql.SQL(_NODES).format(**parts, **{k: sql.Identifier(v) for k, v in names.items()})
-    if table.shape is SHARED and table.scope is not None:
+    if table.scope is not None:
         values = {"uuid": sql.Literal(table.scope.value), "name": sql.Literal(table.scope.name)}
-        return sql.SQL(_SHARED).format(**parts, **values)
+        collection = sql.SQL(_COLLECTION).format(**parts, **values)
+        # A column that has a number was found in a table that is there.
+        return collection if table.id.number else sql.SQL(_SHARED).format(**parts) + collection
     if table.shape is ONE_TABLE:
         return sql.SQL(_ONE_TABLE).format(**parts)
     raise NotImplementedError(f"tables of the shape {table.shape.layout} are not made")

@@ -77,7 +77,10 @@ def find(connection: psycopg.Connection, address: Address, asked: Asked) -> Tabl
     table = table or catalog.find(connection, address)
     if table is None and asked.guess:
         table = _under_another_name(connection, address, asked)
-    if table is None or not table.shape.owner:
+    if table is None:
+        return None
+    if not table.shape.owner:
+        _require_no_collection(address)
         return table
     scope = _scope(connection, table, address.option("collection"), str(address))
     return None if scope is None else replace(table, scope=scope)
@@ -86,6 +89,12 @@ def find(connection: psycopg.Connection, address: Address, asked: Asked) -> Tabl
 def planned(connection: psycopg.Connection, address: Address, asked: Asked) -> Table:
     """Return the table that `prepare` would make."""
     shape = _planned_shape(address, asked)
+    if shape is SHARED:
+        there = catalog.find(connection, address)
+        if there is not None:
+            return replace(there, oid=None, scope=_new_scope(address))
+    else:
+        _require_no_collection(address)
     if shape.layout == PLAIN:
         return catalog.planned(connection, address)
     name = nodes_table(address.collection) if shape is NODES else address.collection
@@ -196,11 +205,18 @@ def _listed(connection: psycopg.Connection, schema: str, name: str | None) -> li
 
 
 def _planned_shape(address: Address, asked: Asked) -> Shape:
+    if address.collection == EMBEDDINGS and wanted(address) in (None, LANGCHAIN) and not _names_columns(address):
+        return SHARED
     if asked.layout == LLAMAINDEX:
         return NODES
-    if asked.layout != LANGCHAIN:
-        return PLAIN_SHAPE
-    return SHARED if address.collection == EMBEDDINGS else ONE_TABLE
+    return ONE_TABLE if asked.layout == LANGCHAIN else PLAIN_SHAPE
+
+
+def _require_no_collection(address: Address) -> None:
+    if "collection" in address.options:
+        raise BadAddress(
+            "?collection= names one collection of LangChain's shared table", next=f"write #{EMBEDDINGS}?collection=NAME"
+        )
 
 
 def _options(address: Address, shape: Shape) -> dict[str, str]:
