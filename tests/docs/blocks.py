@@ -5,6 +5,8 @@ Every fenced block in `sh` or `python` runs, in the order of its page, in one em
 
     <!-- exit: 3 -->        the command is expected to end with this exit code
     <!-- make -->           the block names make targets, which must exist (they run elsewhere)
+
+What a page needs around it, a server of a cloud say, is in `servers.py`.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import ROOT, RUN, SHOWN, Block, blocks, pages
+from tests.docs.servers import around
 
 _WITH_CODE = [page for page in pages() if any(block.language in RUN for block in blocks(page))]
 
@@ -18,9 +19,10 @@ _WITH_CODE = [page for page in pages() if any(block.language in RUN for block in
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("page", _WITH_CODE, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_of_the_page_runs(page: Path, tmp_path: Path) -> None:
-    for block in blocks(page):
-        if block.language in RUN and block.note != "make":
-            _run(block, tmp_path)
+    with around(page) as variables:
+        for block in blocks(page):
+            if block.language in RUN and block.note != "make":
+                _run(block, tmp_path, variables)
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
@@ -42,9 +44,10 @@ def test_links_between_the_documents_lead_somewhere(page: Path) -> None:
         assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
-def _run(block: Block, folder: Path) -> None:
+def _run(block: Block, folder: Path, variables: dict[str, str]) -> None:
     # No WHERRY_* from outside: the reader has none either.
     env = {name: value for name, value in os.environ.items() if not name.startswith("WHERRY_")}
+    env |= variables
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     command = ["bash", "-euo", "pipefail", "-c"] if block.language == "sh" else [sys.executable, "-c"]
     done = subprocess.run(
