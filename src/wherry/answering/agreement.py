@@ -10,6 +10,7 @@ more than the lexical leg finds alone.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from wherry.answering.evaluation_metrics import ndcg
 from wherry.answering.fusion import fuse
 from wherry.answering.tokens import Tokenizer
 from wherry.stores.lexical import Lexical, Query, families, idf, weighed
@@ -27,6 +29,8 @@ DEPTH = 50
 GRID = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.5)
 # The vector leg has to add this much before it may speak at all.
 MARGIN = 0.01
+# And not by chance: by so many standard errors of the difference.
+SURE = 2.0
 _SENTENCE = re.compile(r"(?<=[.!?。])\s+|\n+")
 _SHORTEST_WORDS, _LEFT_CHARACTERS = 4, 20
 
@@ -107,28 +111,45 @@ def weighed_by(
 ) -> Agreement:
     """Return the weights under which two rankings of each question together find most of what is wanted."""
     found = {weight: _quality(words, vectors, wanted, {"lexical": 1.0, "vector": weight}) for weight in GRID}
-    alone = _quality(vectors, vectors, wanted, {"lexical": 0.0, "vector": 1.0})
+    alone = _quality(words, vectors, wanted, {"lexical": 0.0, "vector": 1.0})
+    most = max(mean(scores) for scores in found.values())
     # The smallest weight that is as good as the best: the lexical leg is the one that can be explained.
-    best = min((w for w in GRID if found[w] >= max(found.values()) - MARGIN / 4), default=0.0)
-    if found[best] < found[0.0] + MARGIN:
+    best = min(weight for weight in GRID if mean(found[weight]) >= most - MARGIN / 4)
+    if not _better(found[best], found[0.0]):
         best = 0.0
-    weights = {"lexical": 1.0, "vector": best}
-    if alone > found[best]:
-        weights, found[best] = {"lexical": 0.0, "vector": 1.0}, alone
-    quality = {"lexical": found[0.0], "vector": alone, "hybrid": found[best] if best else max(found[0.0], alone)}
+    weights, both = {"lexical": 1.0, "vector": best}, found[best]
+    if _better(alone, both):
+        weights, both = {"lexical": 0.0, "vector": 1.0}, alone
+    quality = {"lexical": mean(found[0.0]), "vector": mean(alone), "hybrid": mean(both)}
     return Agreement(weights, quality, len(wanted), source)
 
 
-def _quality(
-    words: Sequence[Ranking], vectors: Sequence[Ranking], wanted: Sequence[Mapping[str, float]], weights: dict
-) -> float:
-    from wherry.answering.evaluation_metrics import ndcg
+def mean(scores: np.ndarray) -> float:
+    """Return the mean of some scores, 0 of none."""
+    return float(scores.mean()) if len(scores) else 0.0
 
+
+def _better(one: np.ndarray, other: np.ndarray) -> bool:
+    """Tell whether scores of the same questions are better by a margin, and not by chance."""
+    apart = one - other
+    if len(apart) < 2:
+        return False
+    error = float(apart.std(ddof=1)) / math.sqrt(len(apart))
+    return mean(apart) >= MARGIN and mean(apart) > SURE * error
+
+
+def _quality(
+    words: Sequence[Ranking],
+    vectors: Sequence[Ranking],
+    wanted: Sequence[Mapping[str, float]],
+    weights: Mapping[str, float],
+) -> np.ndarray:
+    """Return nDCG@10 of every question when its two rankings are fused: float64."""
     scores = []
     for lexical, vector, grades in zip(words, vectors, wanted, strict=True):
         ranked = fuse({"lexical": lexical, "vector": vector}, weights, 10)
         scores.append(ndcg([hit.id for hit in ranked], grades, 10))
-    return float(np.mean(scores)) if scores else 0.0
+    return np.array(scores, dtype=np.float64)
 
 
 def _cut(record_id: str, text: str) -> Question | None:

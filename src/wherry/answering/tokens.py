@@ -39,6 +39,7 @@ _RUN = re.compile(
     rf"(?P<hangul>[{_HANGUL}]+)|(?P<bare>[{_BARE}]+)|(?P<number>\d+(?:[.,]\d+)*)"
     rf"|(?P<word>[^\W\d_{_HANGUL}{_BARE}]+)|(?P<sign>[^\w\s])"
 )
+_ENGLISH = re.compile(r"(?<![^\W_])[a-z]+(?![^\W_])")
 _SYLLABLES = re.compile(rf"[{_HANGUL}]+(?:\s+[{_HANGUL}]+)*")
 # Tags of Kiwi that carry meaning; particles, endings, pronouns and marks are left out.
 _MEANING = frozenset({"NNG", "NNP", "NR", "SL", "SN", "SH", "VV", "VA", "XR", "XSN"})
@@ -101,6 +102,7 @@ class Pieces:
     def query(self, question: str) -> Query:
         """Return the tokens of a question; the pieces of words that only ask are left out."""
         plain = normalised(question)
+        plain = _content(plain)
         asked = set(pieces(korean.content(plain))) | set(stems(plain)) | set(self._more([plain])[0])
         terms = sorted(asked)
         tokens = np.array([hashed(term) for term in terms], dtype=np.uint64)
@@ -136,7 +138,11 @@ class Morphemes(Pieces):
 
     def _more(self, plain: Sequence[str]) -> list[Terms]:
         found = self._kiwi.tokenize(list(plain))
-        return [[(MORPHEME, t.form) for t in tokens if t.tag.partition("-")[0] in _MEANING] for tokens in found]
+        return [[_morpheme(t.form, t.tag) for t in tokens if t.tag.partition("-")[0] in _MEANING] for tokens in found]
+
+
+def _morpheme(form: str, tag: str) -> tuple[int, str]:
+    return (MORPHEME, english.stem(form) if tag == "SL" else form)
 
 
 def normalised(text: str) -> str:
@@ -187,6 +193,12 @@ def digest(text: str | None, metadata: str | None) -> int:
         # A missing text is not an empty one.
         form.update(b"\x00" if part is None else b"\x01" + part.encode("utf-8", "surrogatepass"))
     return form.intdigest()
+
+
+def _content(plain: str) -> str:
+    """Return a question without the English words that only ask; all of it when nothing would be left."""
+    kept = _ENGLISH.sub(lambda match: " " if english.is_asking(match.group()) else match.group(), plain)
+    return kept if kept.strip(" ?!.,") else plain
 
 
 def _pairs(text: str) -> Terms:
