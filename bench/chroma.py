@@ -20,8 +20,8 @@ from wherry.space import Metric, Space
 from wherry.stores.base import Index, Writable
 from wherry.stores.registry import open_target
 
-ROWS = 6_000
-OUT_ROWS = 20_000
+ROWS = 15_000
+OUT_ROWS = 60_000
 _SIZES = (500, 1_000, 2_500, 5_000)
 _numbers = itertools.count()
 

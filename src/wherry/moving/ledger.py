@@ -188,13 +188,17 @@ class Walk:
         self.met[positions] = True
         return before
 
+    def meet_all(self) -> None:
+        """Mark every entry as met."""
+        self.met[:] = True
+
     def forget(self, positions: np.ndarray) -> None:
         """Count entries as not met after all; -1 stands for an unknown id and is passed over."""
         self.met[positions[positions >= 0]] = False
 
     def missing(self) -> int:
         """Count the entries that were never met."""
-        return self.ledger.count() - int(self.met.sum())
+        return self.ledger.count() - int(np.count_nonzero(self.met[1:]))
 
     def unmet(self) -> Iterator[list[str]]:
         """Yield the ids of entries that were never met, some thousand at a time."""

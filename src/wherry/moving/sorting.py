@@ -111,7 +111,7 @@ class Sorter:
         Returns how many of those excepted are entries of the ledger.
         """
         if shown is None:
-            self.walk.meet(np.arange(1, self.ledger.last_position() + 1))
+            self.walk.meet_all()
         else:
             for ids in shown:
                 positions = self.walk.match(ids).positions

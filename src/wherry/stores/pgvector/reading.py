@@ -93,7 +93,7 @@ def copied(query: sql.Composable) -> sql.Composed:
 
 
 def pages(messages: Iterable[Message], form: Form, rows: int) -> Iterator[Page]:
-    """Decode the rows of `form.select()` into pages of at most `rows` records and about 16 MiB."""
+    """Decode the rows of `form.select()` into pages of at most `rows` records and about 2 MiB."""
     room = max(1, min(rows, PAGE_BYTES // max(4 * form.dimension, 1)))
     page = _Growing(form)
     for chunk in chunks(messages, min(CHUNK_ROWS, room)):
