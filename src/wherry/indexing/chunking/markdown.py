@@ -67,16 +67,16 @@ class _Unit:
 
 @dataclass
 class _Held:
-    """The chunk that is being filled. path: the headings above it. tail: where headings stand at its end.
+    """The chunk that is being filled. prefix: what it says before that. tail: where headings stand at its end.
 
-    body: the headings above all that is in it and no heading; None while there are only headings.
+    level: of the headings that may follow within it. body: the headings above all that is in it and no heading;
+    None while there are only headings.
     """
 
     start: int
     end: int
-    path: Path
+    prefix: str
     level: int
-    lead: str = ""
     tail: int | None = None
     tail_path: Path = ()
     body: Path | None = None
@@ -103,12 +103,16 @@ class _Section:
     def _heading(self, block: Block) -> Iterator[Span]:
         above = tuple(entry for entry in self._path if entry[0] < block.level)
         self._path = (*above, (block.level, block.title))
+        if width(self.text, block.start, block.end) > self.chunker.size:
+            for piece in fitting(self.text, block.start, block.end, self.chunker.size, _OTHER_STEPS):
+                yield from self._add(_Unit(*piece))
+            return
         held = self._held
         if held is not None and not (self._joins(held, block.level) and self._fits(held, block.end)):
             yield from self._flush()
             held = None
         if held is None:
-            held = self._held = _Held(block.start, block.end, above, block.level)
+            held = self._held = self._opened(block.start, block.end, above, block.level)
         held.end = block.end
         if held.tail is None:
             held.tail, held.tail_path = block.start, above
@@ -129,7 +133,7 @@ class _Section:
             held = None
         if held is None:
             level = self._path[-1][0] + 1 if self._path else 1
-            held = self._held = _Held(unit.start, unit.end, self._path, level, unit.lead)
+            held = self._held = self._opened(unit.start, unit.end, self._path, level, unit.lead)
         held.end, held.tail = unit.end, None
         # A few words above the first heading do not make the chunk one without headings.
         held.body = _shared(held.body, self._path) if held.body else self._path
@@ -139,7 +143,14 @@ class _Section:
         tail, path, end = held.tail or held.start, held.tail_path, held.end
         held.end = tail
         yield from self._flush()
-        self._held = _Held(tail, end, path, path[-1][0] + 1 if path else 1, tail=tail, tail_path=path)
+        self._held = self._opened(tail, end, path, path[-1][0] + 1 if path else 1)
+        self._held.tail, self._held.tail_path = tail, path
+
+    def _opened(self, start: int, end: int, above: Path, level: int, lead: str = "") -> _Held:
+        """Begin a chunk; what is said before it gives way where it leaves too little room."""
+        prefix, room = self._prefix(above), self.chunker.size - width(self.text, start, end)
+        fit = next((said for said in (prefix + lead, prefix) if len(said) <= room), "")
+        return _Held(start, end, fit, level)
 
     def _flush(self) -> Iterator[Span]:
         held, self._held = self._held, None
@@ -150,11 +161,10 @@ class _Section:
         start = max(self.text.rfind("\n", held.start, start) + 1, held.start)
         path = self._path if held.body is None else held.body
         headings = tuple(title for _, title in path if title)
-        yield Span(start, end, self._prefix(held.path) + held.lead, headings)
+        yield Span(start, end, held.prefix, headings)
 
     def _fits(self, held: _Held, end: int) -> bool:
-        prefix = len(self._prefix(held.path)) + len(held.lead)
-        return prefix + width(self.text, held.start, end) <= self.chunker.size
+        return len(held.prefix) + width(self.text, held.start, end) <= self.chunker.size
 
     def _prefix(self, path: Path) -> str:
         if not self.chunker.prefix:

@@ -32,13 +32,18 @@ def text_of(document: Document) -> str:
 
 
 def chunks_of(document: Document, cut: Cut) -> Iterator[Chunk]:
-    """Yield the chunks that a document has when each of its parts is cut so; spans without a sign are left out."""
+    """Yield the chunks that a document has when each of its parts is cut so.
+
+    Spans without a sign are left out, and so is one that lies within the one before it: overlap and nothing else.
+    """
     ordinal = offset = 0
     for part in document.parts:
+        reached = -1
         for span in cut(part.text):
             text = part.text[span.start : span.end]
-            if not text.strip():
+            if span.end <= reached or not text.strip():
                 continue
+            reached = span.end
             yield Chunk(
                 ordinal,
                 span.prefix + text if span.prefix else text,
