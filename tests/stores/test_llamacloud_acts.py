@@ -16,6 +16,7 @@ from tests.cli.commands import Said, run_command
 from tests.stores.llamacloud_kit import KEY, NAME, address, filled, opened, read, texts
 from wherry.cli import main
 from wherry.errors import AuthFailed
+from wherry.stores.llamacloud.place import KEY_VARIABLES
 from wherry.stores.registry import open_source, probes
 from wherry.testing.llamacloud_pipelines import qdrant_sink
 from wherry.testing.llamacloud_server import LlamaCloudServer
@@ -120,10 +121,18 @@ def test_the_store_behind_a_pipeline_is_read(
             open_source(address(server, metric=None, via="sink"))
 
 
-def test_doctor_lists_it() -> None:
+def test_doctor_lists_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in KEY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert _doctor().endswith("no key: set LLAMA_CLOUD_API_KEY")
+    monkeypatch.setenv("LLAMAINDEX_API_KEY", KEY)
+    assert _doctor().endswith("read only, key in LLAMAINDEX_API_KEY")
+
+
+def _doctor() -> str:
     [probe] = [probe for probe in probes() if probe.engine == "llamacloud"]
     assert probe.usable
-    assert "read only" in probe.detail
+    return probe.detail
 
 
 def test_hundreds_of_documents_are_read_in_flat_pages(server: LlamaCloudServer) -> None:

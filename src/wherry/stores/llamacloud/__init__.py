@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from wherry.address import Address
 from wherry.errors import Unsupported
 from wherry.stores.base import Probe, Readable
-from wherry.stores.llamacloud.place import KEY_VARIABLES, Place
+from wherry.stores.llamacloud.place import KEY_VARIABLES, Place, key_of_environment
 from wherry.stores.llamacloud.sink import Sink
 
 if find_spec("llama_cloud") is None:
@@ -51,8 +51,10 @@ def open_source(address: Address) -> Readable:
 
 
 def probe() -> Probe:
-    """Tell the client's version and where a key would come from; nobody is asked."""
-    return Probe("llamacloud", True, f"client {version('llama-cloud')}, read only; key from {KEY_VARIABLES[0]}")
+    """Tell the client's version and whether there is a key; nobody is asked whether it is right."""
+    name, _ = key_of_environment()
+    key = f"key in {name}" if name else f"no key: set {KEY_VARIABLES[0]}"
+    return Probe("llamacloud", True, f"client {version('llama-cloud')}, read only, {key}")
 
 
 def _of_sink(sink: Sink | None, place: Place) -> Readable:

@@ -108,8 +108,13 @@ def _checked(url: str, where: str) -> str:
     return url.rstrip("/")
 
 
+def key_of_environment() -> tuple[str, str]:
+    """Return the variable that holds a key and the key; two empty texts where there is none."""
+    return next(((n, k) for n in KEY_VARIABLES if (k := os.environ.get(n, "").strip())), ("", ""))
+
+
 def _key(where: str) -> str:
-    name, key = next(((n, k) for n in KEY_VARIABLES if (k := os.environ.get(n, "").strip())), ("", ""))
+    name, key = key_of_environment()
     if not key:
         raise AuthFailed("there is no key for LlamaCloud", where=where, next=f"export {KEY_VARIABLES[0]}=llx-…")
     if not (key.isascii() and key.isprintable()) or " " in key:
@@ -144,4 +149,4 @@ def _number(address: Address, name: str, default: float) -> float:
     return value
 
 
-__all__ = ["CARRIED", "KEY_VARIABLES", "Place"]
+__all__ = ["CARRIED", "KEY_VARIABLES", "Place", "key_of_environment"]
