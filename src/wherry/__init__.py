@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wherry.address import Address
+    from wherry.answering.evaluation import Evaluation, evaluate
     from wherry.answering.hits import Hit, Hits
     from wherry.answering.search import search
     from wherry.errors import (
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from wherry.models.base import Chat, Embedder, Message, Reply
     from wherry.models.registry import open_chat, open_embedder
     from wherry.models.structured import structured
+    from wherry.indexing.act import index
+    from wherry.indexing.results import IndexResult
     from wherry.moving.plan import plan
     from wherry.moving.results import Difference, Level, Loss, Plan, SyncResult, Verification
     from wherry.moving.sync import sync
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 # Imported when first used: `wherry --help` must not wait for Arrow.
 _HOMES = {
     "wherry.address": ("Address",),
+    "wherry.answering.evaluation": ("Evaluation", "evaluate"),
     "wherry.answering.hits": ("Hit", "Hits"),
     "wherry.answering.search": ("search",),
     "wherry.errors": (
@@ -59,6 +63,8 @@ _HOMES = {
     "wherry.models.base": ("Chat", "Embedder", "Message", "Reply"),
     "wherry.models.registry": ("open_chat", "open_embedder"),
     "wherry.models.structured": ("structured",),
+    "wherry.indexing.act": ("index",),
+    "wherry.indexing.results": ("IndexResult",),
     "wherry.moving.plan": ("plan",),
     "wherry.moving.results": ("Difference", "Level", "Loss", "Plan", "SyncResult", "Verification"),
     "wherry.moving.sync": ("sync",),
@@ -73,7 +79,9 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "plan",
     "sync",
     "verify",
+    "index",
     "search",
+    "evaluate",
     "open_source",
     "open_target",
     "open_embedder",
@@ -82,8 +90,10 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "Address",
     "Chat",
     "Difference",
+    "IndexResult",
     "Hit",
     "Hits",
+    "Evaluation",
     "Embedder",
     "Level",
     "Loss",

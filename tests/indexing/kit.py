@@ -114,7 +114,8 @@ class Counting:
     """The hash embedder, which counts what it is asked for and refuses what a test calls poison.
 
     digest: tells two models apart; a new one by default, so that no test finds what another one paid for.
-    down: texts that begin so meet a model that does not answer.
+    down: texts that begin so meet a model that does not answer. log: a file that every text is written to
+    before its vector is given, for processes that are going to be killed.
     """
 
     def __init__(self, dimension: int = DIMENSION, digest: str | None = "", model: str = "counting") -> None:
@@ -125,6 +126,7 @@ class Counting:
         self.texts: list[str] = []
         self.poison: set[str] = set()
         self.down = ""
+        self.log: Path | None = None
         self.fails: list[Exception] = []
         self._lock = threading.Lock()
 
@@ -154,6 +156,9 @@ class Counting:
                 raise BadRecord(f"text {position} is poison")
         with self._lock:
             self.texts += texts
+            if self.log is not None:
+                with self.log.open("a") as handle:
+                    handle.write("".join(f"{text}\n" for text in texts if text not in TEXTS))
         return self.inner.embed(texts)
 
     def embed_query(self, text: str) -> np.ndarray:

@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from wherry.cli import measure_app
+from wherry.cli.index_app import app as index
+
 Job = Callable[[], int]
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="Address to read.", show_default=False)]
@@ -33,6 +36,9 @@ app = typer.Typer(
 )
 runs = typer.Typer(rich_markup_mode=None)
 app.add_typer(runs, name="runs", invoke_without_command=True)
+app.add_typer(index, name="index")
+app.add_typer(measure_app.lexicon, name="lexicon")
+app.command("evaluate")(measure_app.evaluate)
 
 
 def _version(wanted: bool) -> None:

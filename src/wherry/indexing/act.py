@@ -48,25 +48,33 @@ def index(
     Raises Refused (another model, a mass deletion), Busy, StoreError; failures of single documents are in the
     result.
     """
-    place = place_of(into if isinstance(into, Address) else os.fspath(into))
-    started = time.monotonic()
-    act = Act(place, sources_of(documents, Choice(tuple(include), tuple(exclude))), embedder, chunker, started)
-    try:
-        if act.look() and not (retry and act.failed):
-            return act.nothing()
-        return act.run(Wants(allow_mass_delete, retry, lease_s, progress))
-    finally:
-        act.close()
+    found = sources_of(documents, Choice(tuple(include), tuple(exclude)))
+    return index_opened(found, into, embedder, chunker, Wants(allow_mass_delete, retry, lease_s, progress))
 
 
 @dataclass(frozen=True)
 class Wants:
     """How a run is to be done."""
 
-    allow_mass_delete: bool
-    retry: bool
-    lease_s: float
-    progress: Progress | None
+    allow_mass_delete: bool = False
+    retry: bool = False
+    lease_s: float = LEASE_S
+    progress: Progress | None = None
+
+
+def index_opened(
+    found: list[Opened], into: str | os.PathLike[str] | Address, wish: Wish, chunker: str | Chunker | None, wants: Wants
+) -> IndexResult:
+    """Index sources that were opened; what `index` does once it knows them."""
+    started = time.monotonic()
+    place = place_of(into if isinstance(into, Address) else os.fspath(into))
+    act = Act(place, found, wish, chunker, started)
+    try:
+        if act.look() and not (wants.retry and act.failed):
+            return act.nothing()
+        return act.run(wants)
+    finally:
+        act.close()
 
 
 class Act:

@@ -68,7 +68,8 @@ def compare(document: Prepared, known: Known | None) -> Change:
     put, move = [], []
     for position, key in enumerate(_keys([piece.fp for piece in document.pieces])):
         old = before.pop(key, None)
-        if old is None:
+        # A document that is to be mended is written whole: what stands there is not to be relied on.
+        if old is None or known.source_fp is None:
             put.append(position)
         elif old != position or not _same(document.pieces[position], old_ids[old], known.meta_fps[old]):
             move.append((old, position))

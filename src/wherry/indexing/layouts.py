@@ -42,7 +42,7 @@ class Layout(Protocol):
         ...
 
     def key(self) -> sql.Composable:
-        """Return the expression that gives that text for a row."""
+        """Return the expression that gives that text for a row of the table called t."""
         ...
 
 
@@ -75,8 +75,8 @@ class Records:
         return chunk_ids(source, document.id, document.chunk_fps)
 
     def key(self) -> sql.Composable:
-        """Return the id of a row as text."""
-        return sql.SQL("{}::text").format(self.table.id.quoted)
+        """Return the id of a row of t as text."""
+        return sql.SQL("t.{}::text").format(self.table.id.quoted)
 
     def _delete(self, connection: psycopg.Connection, ids: list[str]) -> None:
         statement = sql.SQL("DELETE FROM {} WHERE {} = ANY ($1::text[]::{}[])")
@@ -148,8 +148,8 @@ class RagDocuments:
         return [f"{position}:{document.id}" for position in range(len(document.chunk_fps))]
 
     def key(self) -> sql.Composable:
-        """Return `doc_id:source` of a row."""
-        return sql.SQL("{}::text || ':' || {}").format(self.place, self.source)
+        """Return `doc_id:source` of a row of t."""
+        return sql.SQL("t.{}::text || ':' || t.{}").format(self.place, self.source)
 
     def _delete(self, connection: psycopg.Connection, gone: list[tuple[str, int]]) -> None:
         statement = sql.SQL(

@@ -90,6 +90,10 @@ class Place(Protocol):
         """Remove the chunks of some documents."""
         ...
 
+    def mend(self) -> None:
+        """Remove what is left of an index that broke, so that the next run builds it."""
+        ...
+
     def finish(self, space: Space, rows: int) -> None:
         """Make what was written searchable."""
         ...
@@ -110,8 +114,11 @@ def place_of(address: str | Address) -> Place:
 
 
 @contextmanager
-def opened(into: str | os.PathLike[str] | Address) -> Iterator[tuple[Place, int, Generation]]:
-    """Give the place of an index, its number and its live generation. Raises NoSuchCollection when there is none."""
+def located(into: str | os.PathLike[str] | Address) -> Iterator[tuple[Place, int, Generation]]:
+    """Give the place of an index, its number and its live generation; the collection itself is not opened.
+
+    Raises NoSuchCollection when there is no index.
+    """
     place = place_of(into if isinstance(into, Address) else os.fspath(into))
     try:
         standing = look(place.database, place.target, None)
@@ -121,7 +128,14 @@ def opened(into: str | os.PathLike[str] | Address) -> Iterator[tuple[Place, int,
                 where=place.target.shown,
                 next=f"wherry index PATH --into '{place.target.shown}'",
             )
-        place.open(standing.live.place)
         yield place, standing.index, standing.live
     finally:
         place.close()
+
+
+@contextmanager
+def opened(into: str | os.PathLike[str] | Address) -> Iterator[tuple[Place, int, Generation]]:
+    """Give the place of an index with its live collection open. Raises NoSuchCollection when either is not there."""
+    with located(into) as (place, index, live):
+        place.open(live.place)
+        yield place, index, live

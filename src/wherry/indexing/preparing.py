@@ -76,7 +76,10 @@ def _metadata(document: Document, chunk: Chunk) -> dict[str, Any]:
         "chunk": chunk.ordinal, "start": chunk.start, "end": chunk.end,
     }  # fmt: skip
     known = {key: value for key, value in own.items() if value is not None}
-    return {**known, **document.metadata, **chunk.metadata}
+    given = {**document.metadata, **chunk.metadata}
+    # A document may call something else its source; which document a chunk is of must still be told.
+    told = {"document": document.id} if given.get("source", document.id) != document.id else {}
+    return {**known, **told, **given}
 
 
 def _json(metadata: dict[str, Any], document: str) -> str:

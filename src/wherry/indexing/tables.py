@@ -120,7 +120,7 @@ class TablePlace:
         if table.text is None:
             raise Unsupported("the table keeps no texts, so nothing can be embedded from it", where=str(self.address))
         metadata = table.metadata.quoted if table.metadata is not None else sql.SQL("NULL")
-        statement = sql.SQL("SELECT {}, {}, coalesce({}::text, '{{}}') FROM {} WHERE {} = ANY ($1::text[])")
+        statement = sql.SQL("SELECT {}, {}, coalesce({}::text, '{{}}') FROM {} t WHERE {} = ANY ($1::text[])")
         rows = connection.execute(
             statement.format(key, table.text.quoted, metadata, table.quoted, key), [list(ids)]
         ).fetchall()
@@ -134,7 +134,7 @@ class TablePlace:
         """Yield what identifies the rows of the table, some at a time."""
         table = self._open_table
         with connection.cursor(name="wherry_keys") as cursor:
-            cursor.execute(sql.SQL("SELECT {} FROM {}").format(self.layout.key(), table.quoted))
+            cursor.execute(sql.SQL("SELECT {} FROM {} t").format(self.layout.key(), table.quoted))
             while rows := cursor.fetchmany(10_000):
                 yield [row[0] for row in rows]
 
@@ -188,17 +188,21 @@ class TablePlace:
         self._written += sum(len(known.chunk_fps) for known in documents)
         self.layout.drop(connection, source, documents)
 
+    def mend(self) -> None:
+        """Drop a vector index that a failed build left behind; the next run builds it."""
+        with self.database.begin() as connection:
+            found = indexes.vector_indexes(connection, self._open_table)
+        indexes.drop_invalid(self.database.link, found)
+
     def finish(self, space: Space, rows: int) -> None:
         """Build the vector index if there is none, beside writers where there are readers; renew statistics."""
-        if not self._written or self.table is None:
-            return
-        table, link = self.table, self.database.link
+        table, link = self._open_table, self.database.link
         with self.database.begin() as connection:
             found = indexes.vector_indexes(connection, table)
         metric = self._stated(space).metric
         if not indexes.drop_invalid(link, found) and metric is not None and space.dimension and rows:
             indexes.build(link, table, metric, Index("hnsw"), rows, space.dimension, self._live)
-        if self._written * _ANALYSED_SHARE > rows:
+        if self._written and self._written * _ANALYSED_SHARE > rows:
             with self.database.begin() as connection:
                 connection.execute(writing.analysed(table))
         self._written = 0

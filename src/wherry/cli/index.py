@@ -1,0 +1,220 @@
+"""The acts of an index and how they are shown; every function returns the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from wherry.cli import out
+from wherry.cli.bars import listening
+from wherry.cli.show import pairs
+from wherry.cli.words import command, duration, safe
+from wherry.errors import Usage
+from wherry.indexing import checking, generations, planning
+from wherry.indexing import status as standing
+from wherry.indexing.act import index
+from wherry.indexing.again import refresh
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from wherry.indexing.checking import Finding
+    from wherry.indexing.results import Failure, IndexResult, Rebuild
+
+_FIRST = 20
+_COUNTS = ("new", "modified", "metadata_only", "renamed", "deleted", "unchanged", "failed")
+
+
+def make(paths: Sequence[str], into: str | None, wants: dict[str, Any], allow_mass_delete: bool, json: bool) -> int:
+    """Index files and folders."""
+    target = _required(into)
+    with listening(json, target) as progress:
+        result = index(list(paths), target, **wants, allow_mass_delete=allow_mass_delete, progress=progress)
+    return _told(result, json)
+
+
+def plan(paths: Sequence[str], into: str | None, wants: dict[str, Any], json: bool) -> int:
+    """Work out what a run would do and cost."""
+    target = _required(into)
+    with listening(json, target):
+        result = planning.plan(list(paths), target, **wants)
+    if json:
+        out.put_json(result.to_dict())
+        return 0
+    about = [
+        ("into", safe(result.into)),
+        ("model", safe(result.embedder)),
+        ("documents", f"{result.new:,} new, {result.changed:,} changed, {result.deleted:,} deleted, "
+         f"{result.unchanged:,} unchanged, {result.failed:,} that cannot be read"),
+        ("chunks", f"{result.chunks:,}, of which {result.to_embed:,} have to be embedded"),
+        ("tokens", f"about {result.tokens:,}"),
+        ("cost", _money(result.cost)),
+        ("time", "unknown" if result.minutes is None else f"about {duration(result.minutes * 60)}"),
+    ]  # fmt: skip
+    out.put_all([Text("What a run would do; nothing was spent.", style="bold"), pairs(about), *_notes(result.notes)])
+    return 0
+
+
+def status(into: str, json: bool) -> int:
+    """Print how an index stands."""
+    with listening(json, into):
+        result = standing.status(into)
+    if json:
+        out.put_json(result.to_dict())
+        return result.exit_code
+    last, running = result.last_run, result.running
+    about = [
+        ("index", safe(result.into)),
+        ("model", f"{safe(result.embedder)}, {result.dimension} components, generation {result.generation}"),
+        ("documents", f"{result.documents:,} in {result.chunks:,} chunks, {result.coverage:.1%} as last seen"),
+        ("waiting", f"{result.backlog:,}" + _since(result.oldest_pending_s)),
+        ("rows", "the collection is gone" if result.rows is None else f"{result.rows:,}, index: {result.index}"),
+        ("at work", f"{running['act']} on {running['host']} since {running['since']}" if running else "nobody"),
+        ("last run", f"{last['act']} {last['run']}: {last['state']}" if last else "none"),
+    ]
+    parts: list[RenderableType] = [pairs(about)]
+    parts += [safe(f"  source {s.name}: {s.documents:,} documents, {s.failed:,} failed") for s in result.sources]
+    parts += [
+        safe(f"  generation {number}: {state}, {embedder}" + (f", {share:.1%} built" if state == "building" else ""))
+        for number, state, embedder, share in result.generations
+    ]
+    out.put_all([*parts, *_failures(result.failures)])
+    return result.exit_code
+
+
+def verify(into: str, deep: bool, json: bool) -> int:
+    """Compare an index with its manifest."""
+    with listening(json, into):
+        result = checking.verify(into, deep=deep)
+    if json:
+        out.put_json(result.to_dict())
+        return result.exit_code
+    verdict = "sound" if result.sound else "different"
+    parts: list[RenderableType] = [
+        Text(
+            f"{verdict}: {result.documents:,} documents, {result.chunks:,} chunks, {result.rows:,} rows", style="bold"
+        ),
+        f"compared: {'every text, metadata and vector' if deep else 'every id, and the vectors of a sample'}",
+        *_findings(result.findings),
+    ]
+    if result.strangers:
+        parts.append(f"{result.strangers:,} rows belong to no document of this index")
+    if not result.sound:
+        parts.append("next: " + command("wherry", "index", "repair", into))
+    out.put_all(parts)
+    return result.exit_code
+
+
+def repair(into: str, deep: bool, json: bool) -> int:
+    """Mark what is wrong and index its sources again."""
+    with listening(json, into) as progress:
+        marked = checking.repair(into, deep=deep)
+        result = refresh(into, progress=progress)
+    if json:
+        out.put_json({**result.to_dict(), "repaired": marked.to_dict()})
+        return result.exit_code
+    what = f"{marked.marked:,} documents had to be mended" + (", the table was made again" if marked.remade else "")
+    out.put_all([Text(what, style="bold"), *_findings(marked.findings)])
+    return _told(result, json)
+
+
+def retry(into: str, embedder: str | None, json: bool) -> int:
+    """Try documents again that failed."""
+    with listening(json, into) as progress:
+        result = refresh(into, embedder=embedder, retry=True, progress=progress)
+    return _told(result, json)
+
+
+def rebuild(into: str, embedder: str, json: bool) -> int:
+    """Build another generation and switch to it."""
+    with listening(json, into) as progress:
+        result = generations.rebuild(into, embedder, progress=progress)
+    return _switched(result, json)
+
+
+def rollback(into: str, json: bool) -> int:
+    """Switch back."""
+    with listening(json, into):
+        result = generations.rollback(into)
+    return _switched(result, json)
+
+
+def prune(into: str, json: bool) -> int:
+    """Drop the generations that serve nobody."""
+    with listening(json, into):
+        dropped = generations.prune(into)
+    if json:
+        out.put_json({"into": into, "dropped": dropped})
+    else:
+        out.put(f"{dropped} generations dropped")
+    return 0
+
+
+def _required(into: str | None) -> str:
+    if into is None:
+        raise Usage("it is not said what to index into", next="add --into ADDRESS, for example pgvector:#docs")
+    return into
+
+
+def _told(result: IndexResult, json: bool) -> int:
+    if json:
+        out.put_json(result.to_dict())
+        return result.exit_code
+    if not result.run:
+        title = f"Nothing to do: {result.scanned:,} documents are as they were."
+    else:
+        title = f"{result.scanned:,} documents, {result.changed:,} changed, in {duration(result.seconds)}."
+    about = [
+        ("into", safe(result.into)),
+        ("model", f"{safe(result.embedder)}, generation {result.generation}"),
+        ("documents", ", ".join(f"{getattr(result, name):,} {name.replace('_', ' ')}" for name in _COUNTS)),
+        ("chunks", f"{result.chunks_embedded:,} embedded, {result.chunks_reused:,} reused"),
+        ("cost", f"{_money(result.cost)}, {result.tokens:,} tokens"),
+    ]
+    parts: list[RenderableType] = [Text(title, style="bold"), pairs(about), *_notes(result.notes)]
+    parts += _failures(result.failures)
+    if result.failures:
+        parts.append("next: " + command("wherry", "index", "retry", result.into) + " when they are mended")
+    out.put_all(parts)
+    return result.exit_code
+
+
+def _switched(result: Rebuild, json: bool) -> int:
+    if json:
+        out.put_json(result.to_dict())
+        return 0
+    about = [
+        ("index", safe(result.into)),
+        ("serving", f"generation {result.serving} ({safe(result.embedder)}), before {result.before}"),
+        ("documents", f"{result.documents:,} in {result.chunks:,} chunks"),
+        ("chunks", f"{result.chunks_embedded:,} embedded, {result.chunks_reused:,} reused"),
+        ("cost", f"{_money(result.cost)}, {result.tokens:,} tokens"),
+    ]
+    out.put_all([pairs(about), *_notes(result.notes)])
+    return 0
+
+
+def _money(cost: float | None) -> str:
+    return "price unknown" if cost is None else f"${cost:,.4f}"
+
+
+def _since(seconds: float | None) -> str:
+    return "" if seconds is None else f", the oldest for {duration(seconds)}"
+
+
+def _notes(notes: Sequence[str]) -> list[RenderableType]:
+    return [safe(f"note: {note}") for note in notes]
+
+
+def _failures(failures: Sequence[Failure]) -> list[RenderableType]:
+    shown: list[RenderableType] = [
+        safe(f"failed: {f.document} ({f.error}): {f.message}, tried {f.attempts}x") for f in failures[:_FIRST]
+    ]
+    return shown + ([f"and {len(failures) - _FIRST:,} more"] if len(failures) > _FIRST else [])
+
+
+def _findings(findings: Sequence[Finding]) -> list[RenderableType]:
+    shown: list[RenderableType] = [safe(f"{f.kind}: {f.document}, {f.chunks} chunks") for f in findings[:_FIRST]]
+    return shown + ([f"and {len(findings) - _FIRST:,} more"] if len(findings) > _FIRST else [])
