@@ -45,6 +45,9 @@ from __future__ import annotations
 from typing import Any
 
 
+AGAIN = "see that it is up, then run the same again: it goes on from there"
+
+
 class WherryError(Exception):
     """Something went wrong."""
 
@@ -55,7 +58,8 @@ class WherryError(Exception):
         self.what = what or (type(self).__doc__ or "").strip().splitlines()[0]
         self.where = where
         self.left = left
-        self.next = next
+        # What may succeed by itself later needs no other advice; a more exact one is the raiser's to give.
+        self.next = next or (AGAIN if self.retryable else "")
         super().__init__(self.what)
 
     def __str__(self) -> str:
