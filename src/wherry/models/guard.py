@@ -147,6 +147,11 @@ class GuardedEmbedder:
         self._wire.close()
 
     @property
+    def _window(self) -> int | None:
+        """The tokens of the longest text, as the spec says or the provider."""
+        return self._wire.spec.whole("window") or self._wire.limits.text_tokens
+
+    @property
     def _calls(self) -> Calls:
         if self._calls_made is None:
             limits = self._wire.limits
@@ -161,8 +166,8 @@ class GuardedEmbedder:
         most = self._wire.spec.whole("batch") or limits.items
         rate = self._calls.tokens_a_minute
         # A long text would take more than a minute's tokens, only to be refused.
-        too_dear = rate is not None and limits.text_tokens is not None and rate < 4 * limits.text_tokens
-        longest = None if level == "quick" or too_dear else limits.text_tokens
+        too_dear = rate is not None and self._window is not None and rate < 4 * self._window
+        longest = None if level == "quick" or too_dear else self._window
         found = probed(self._ask, min(most, 4), longest, self._where)
         promised = self._wire.space().dimension
         wanted = self._wanted or promised or found.width
@@ -191,7 +196,7 @@ class GuardedEmbedder:
 
     def _unfit(self, text: str, position: int, probe: Probe) -> WherryError | None:
         """Return why a text must not be sent, None when it may."""
-        most = self._wire.limits.text_tokens
+        most = self._window
         if not text.strip():
             return BadRecord(f"text {position} is empty and cannot be embedded", next="leave out empty texts")
         if not _is_unicode(text):

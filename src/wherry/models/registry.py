@@ -42,7 +42,9 @@ def open_embedder(spec: str, *, patience: Patience | None = None) -> GuardedEmbe
     """
     parsed = ModelSpec.parse(spec)
     made = _function(parsed, "open_embedder", "embeds nothing")(parsed)
-    return GuardedEmbedder(made if isinstance(made, EmbedWire) else PlainEmbedder(parsed, made), patience)
+    # Told by its method, since asking for the limits of a wire may ask its server.
+    wire = cast(EmbedWire, made) if hasattr(made, "send") else PlainEmbedder(parsed, made)
+    return GuardedEmbedder(wire, patience)
 
 
 def open_chat(spec: str, *, patience: Patience | None = None) -> Chat:
@@ -52,16 +54,13 @@ def open_chat(spec: str, *, patience: Patience | None = None) -> Chat:
     """
     parsed = ModelSpec.parse(spec)
     made = _function(parsed, "open_chat", "answers no questions")(parsed)
-    return GuardedChat(made, patience) if _is_wire(made) else cast(Chat, made)
+    # A Chat tells its spec as text, a wire as it was read.
+    return GuardedChat(cast(ChatWire, made), patience) if isinstance(made.spec, ModelSpec) else cast(Chat, made)
 
 
 def guarded(embedder: Embedder, *, patience: Patience | None = None) -> GuardedEmbedder:
     """Put the guard around an embedder of your own."""
     return GuardedEmbedder(PlainEmbedder(ModelSpec.parse(embedder.spec), embedder), patience)
-
-
-def _is_wire(made: Any) -> bool:
-    return isinstance(made, ChatWire) and isinstance(made.spec, ModelSpec)
 
 
 def _function(spec: ModelSpec, name: str, denial: str) -> Any:

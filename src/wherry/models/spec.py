@@ -19,7 +19,7 @@ from wherry.errors import BadAddress
 
 # What the guard understands, whatever the provider.
 GUARD_OPTIONS = frozenset({"rpm", "tpm", "concurrency", "timeout", "deadline"})
-EMBED_OPTIONS = GUARD_OPTIONS | {"dim", "batch", "probe"}
+EMBED_OPTIONS = GUARD_OPTIONS | {"dim", "batch", "probe", "window"}
 _SECRET = re.compile(r"pass|pwd|secret|token|key|auth|cred", re.IGNORECASE)
 
 

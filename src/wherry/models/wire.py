@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -40,7 +40,6 @@ class Sent:
     tokens: int | None = None
 
 
-@runtime_checkable
 class EmbedWire(Protocol):
     """Sends texts to one embedding model."""
 
@@ -64,7 +63,6 @@ class EmbedWire(Protocol):
         ...
 
 
-@runtime_checkable
 class ChatWire(Protocol):
     """Sends conversations to one chat model."""
 

@@ -45,8 +45,9 @@ class Asked:
 class Fault:
     """How coming requests fail: with this status, or by a closed connection (status None).
 
-    code, words: as the provider puts them into its error. path: only requests whose path ends with it. times:
-    how often. after_pieces: a stream that breaks off after so many pieces instead of failing at its start.
+    code, words: as the provider puts them into its error. path: only requests whose path ends with it. skip: so
+    many of them are answered first. times: how often it fails then. after_pieces: a stream that breaks off after
+    so many pieces instead of failing at its start.
     """
 
     status: int | None
@@ -54,6 +55,7 @@ class Fault:
     words: str = "made to fail"
     headers: dict[str, str] = field(default_factory=dict)
     path: str = ""
+    skip: int = 0
     times: int = 1
     after_pieces: int | None = None
 
@@ -144,6 +146,11 @@ class ModelServer(ABC):
         with self._lock:
             self._held += times
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has stopped answering."""
+        return self._ended.is_set()
+
     def paths(self) -> list[str]:
         """Return the path of every request so far."""
         return [asked.path for asked in self.asked]
@@ -192,7 +199,9 @@ class ModelServer(ABC):
             self.asked.append(asked)
             held, self._held = self._held > 0, max(0, self._held - 1)
             found = next((fault for fault in self._faults if asked.path.endswith(fault.path)), None)
-            if found is not None and not held:
+            if found is not None and found.skip > 0:
+                found.skip, found = found.skip - 1, None
+            elif found is not None and not held:
                 found.times -= 1
                 if found.times == 0:
                     self._faults.remove(found)
@@ -252,6 +261,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer."""
         model = self.server.model
+        if model.ended:
+            # A client may keep its connection longer than the server is there.
+            self.close_connection = True
+            return
         data = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         asked = Asked(

@@ -15,9 +15,14 @@ MOST_TEXTS, MOST_TOKENS = 2048, 300_000
 
 
 class OpenAIServer(ModelServer):
-    """Speaks OpenAI's API. ignores_wishes: as some servers of that API do, it sends numbers at full width."""
+    """Speaks OpenAI's API.
+
+    ignores_wishes: as some servers of that API do, it sends numbers at full width. shuffles: vectors come in
+    another order than the texts, each with the number of its text.
+    """
 
     ignores_wishes = False
+    shuffles = False
 
     def answer(self, asked: Asked) -> Any:
         """Answer one request. Raises Refusal."""
@@ -51,6 +56,8 @@ class OpenAIServer(ModelServer):
             {"object": "embedding", "index": n, "embedding": _base64(row) if in_base64 else row}
             for n, row in enumerate(rows)
         ]
+        if self.shuffles:
+            data.reverse()
         used = {"prompt_tokens": tokens, "total_tokens": tokens}
         return {"object": "list", "data": data, "model": body["model"], "usage": used}
 

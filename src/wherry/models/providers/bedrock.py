@@ -92,7 +92,8 @@ class TitanEmbedder:
             max_pool_connections=self.spec.whole("concurrency") or _CONCURRENCY,
         )
         try:
-            return boto3.client(
+            # A session of its own: the shared one keeps the credentials it found first.
+            return boto3.session.Session().client(
                 "bedrock-runtime",
                 region_name=self.spec.text("region") or os.environ.get("AWS_REGION"),
                 endpoint_url=self.spec.text("base_url"),
