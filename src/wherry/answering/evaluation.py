@@ -26,7 +26,7 @@ from wherry.answering.evaluation_metrics import (
 from wherry.answering.evaluation_questions import Question, read_questions
 from wherry.answering.hybrid import DEPTH
 from wherry.answering.search import MODES, Searcher
-from wherry.errors import Usage
+from wherry.errors import NoModel, Usage
 from wherry.models.base import Embedder
 from wherry.moving.opening import reading
 from wherry.stores.base import Readable
@@ -91,31 +91,41 @@ def evaluate(
     questions: Questions,
     *,
     k: int = 10,
-    modes: Sequence[str] = MODES,
+    modes: Sequence[str] | None = None,
     embedder: str | Embedder | None = None,
     tokenizer: str | None = None,
     trust: bool = False,
 ) -> Evaluation:
     """Ask every question in every mode and measure nDCG@k, recall@k, MRR and hit@1, with 95 % intervals.
 
-    questions: a file, a shipped set (`gold:guides`, `gold:docs`), or objects. trust: weigh the legs of hybrid by
+    questions: a file, a shipped set (`gold:guides`, `gold:docs`), or objects. modes: all of them by default, without
+    those that need a model where the collection names none. trust: weigh the legs of hybrid by
     these questions and record that beside the collection. Raises Usage where an answer is not in the collection,
     and what `search` raises.
     """
     started = time.perf_counter()
     asked = read_questions(questions)
-    if k < 1 or not set(modes) <= set(MODES):
+    if k < 1 or not set(modes or ()) <= set(MODES):
         raise Usage(f"k has to be at least 1, and modes some of {', '.join(MODES)}", where="evaluate")
     with reading(in_) as store, closing(Searcher(store, embedder, tokenizer)) as searcher:
         known = tuple(_resolved(asked, store))
         if trust:
             _trust(searcher, known)
-        reports = {mode: _report(searcher, mode, known, k) for mode in modes}
-        trusted = searcher.words.agreement(searcher.embedder, searcher.space) if "hybrid" in modes else None
+        wanted = modes or (MODES if _has_model(searcher) else ("lexical",))
+        reports = {mode: _report(searcher, mode, known, k) for mode in wanted}
+        trusted = searcher.words.agreement(searcher.embedder, searcher.space) if "hybrid" in wanted else None
         return Evaluation(
             store.address, len(known), k, searcher.words.tokenizer.identity, reports, trusted,
             time.perf_counter() - started, known,
         )  # fmt: skip
+
+
+def _has_model(searcher: Searcher) -> bool:
+    """Tell whether questions can be embedded at all."""
+    try:
+        return bool(searcher.embedder.spec)
+    except NoModel:
+        return False
 
 
 def _report(searcher: Searcher, mode: str, questions: Sequence[Question], k: int) -> ModeReport:

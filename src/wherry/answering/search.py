@@ -20,7 +20,7 @@ from wherry.address import Address
 from wherry.answering import hybrid, vector
 from wherry.answering.hits import Hit, Hits
 from wherry.answering.words import Words
-from wherry.errors import MissingExtra, NoModel, RateLimited, TimedOut, Unreachable, Unsupported, Usage
+from wherry.errors import MissingExtra, NoModel, RateLimited, TimedOut, UnknownMetric, Unreachable, Unsupported, Usage
 from wherry.models.base import Embedder
 from wherry.moving.opening import reading
 from wherry.space import Space
@@ -126,7 +126,7 @@ class Searcher:
             asked = self.vector_of(query)
             weights, notes = hybrid.weights_of(self.words.agreement(self.embedder, self.space))
             near = vector.nearest(self.store, asked, depth, where, exact)
-        except (NoModel, MissingExtra, Unsupported, Unreachable, TimedOut, RateLimited) as error:
+        except (NoModel, MissingExtra, UnknownMetric, Unsupported, Unreachable, TimedOut, RateLimited) as error:
             left_out = f"the vector leg was left out: {error.what}"
             chosen = hybrid.alone(ranked)[:k]
             return hybrid.hits_of(self.store, chosen, None, None, Space()), (*self.words.notes, left_out)
