@@ -121,7 +121,10 @@ class GeminiChat:
         """Return the answer to one request."""
         with self._link.asking([message.content for message in messages]):
             answer = self._link.client.models.generate_content(**self._request(messages, max_tokens, schema))
-            return self._whole(answer.text or "", answer, _finish(answer))
+            finish = _finish(answer)
+            if finish is None:
+                raise ValueError("an answer without a candidate")
+            return self._whole(answer.text or "", answer, finish)
 
     def stream(self, messages: Sequence[Message], *, max_tokens: int | None = None) -> Iterator[str | Reply]:
         """Yield the pieces of the answer, then the whole."""

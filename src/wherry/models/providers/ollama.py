@@ -6,6 +6,7 @@ older servers; a tag like `:8b` can be pulled anew and then names another model,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -21,6 +22,8 @@ from wherry.models.spec import EMBED_OPTIONS, GUARD_OPTIONS, ModelSpec
 from wherry.models.wire import Limits, Sent, matrix, prompted
 from wherry.space import Metric, Space
 
+# Only servers behind a gateway want one; the client sends it by itself.
+KEY = "OLLAMA_API_KEY"
 # A model is loaded by the first request that asks for it, which may take minutes.
 _TIMEOUT_S = 300.0
 _KEEP_ALIVE = "10m"
@@ -61,7 +64,8 @@ class _Link:
         # Ollama has no codes. A server of its kind that fails because of one text says so by words alone:
         # a vector that is not a number, or a text longer than the context.
         by_text = error.status_code == 500 and any(word in error.error for word in ("NaN", "context length"))
-        found = faults.refused(400 if by_text else error.status_code, error.error, where=self.where, texts=texts)
+        status, secrets = 400 if by_text else error.status_code, [os.environ.get(KEY, "")]
+        found = faults.refused(status, error.error, where=self.where, secrets=secrets, texts=texts, key_name=KEY)
         if error.status_code == 404:
             found = Rejected(f"the server has no model {self.spec.model}", where=self.where)
             found.next = f"ollama pull {self.spec.model}"

@@ -5,25 +5,20 @@ The digest is that of the model's files, so that the same name with other weight
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
-import xxhash
+from sentence_transformers import SentenceTransformer
 
 from wherry.errors import Rejected
+from wherry.models.providers.packaged import digest_of, found_folder
 from wherry.models.spec import EMBED_OPTIONS, ModelSpec
 from wherry.models.wire import Limits, Sent, prompted
 from wherry.space import Metric, Space
-
-# What a folder must hold to be a model of sentence-transformers.
-_MARK = "modules.json"
-_BLOCK_BYTES = 1 << 22
 
 
 class SentenceTransformerEmbedder:
@@ -87,33 +82,7 @@ class SentenceTransformerEmbedder:
 
 def open_embedder(spec: ModelSpec) -> SentenceTransformerEmbedder:
     """Open `st:PATH` or `st:NAME`; the model is loaded here. Raises BadAddress or MissingExtra."""
-    from sentence_transformers import SentenceTransformer
-
     spec.require(EMBED_OPTIONS | {"truncate", "query_prompt", "document_prompt", "device"})
     folder = found_folder(spec.model)
     model = SentenceTransformer(str(folder or spec.model), device=spec.text("device"))
     return SentenceTransformerEmbedder(spec, model, digest_of(folder) if folder else None)
-
-
-def found_folder(name: str) -> Path | None:
-    """Return the folder of a model: `name` itself, or one inside the installed package of that name."""
-    if (Path(name) / _MARK).is_file():
-        return Path(name)
-    if os.sep in name:
-        return None
-    try:
-        inside = [file for file in files(name) or [] if file.name == _MARK]
-    except PackageNotFoundError:
-        return None
-    return Path(str(inside[0].locate())).parent if inside else None
-
-
-def digest_of(folder: Path) -> str:
-    """Return the digest of a model's files, by their names and bytes."""
-    digest = xxhash.xxh3_128()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
-    return f"xxh3:{digest.hexdigest()}"
