@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 from wherry.address import Address
 from wherry.errors import BadAddress, NoSuchCollection, Refused
 from wherry.stores.layouts import PLAIN, require_layout, wanted
+from wherry.stores.pgvector import fields
 from wherry.stores.pgvector.shapes import PLAIN_SHAPE, ROLES, Shape, recognised, roles_in
 
 NAME_BYTES = 63
@@ -99,7 +100,8 @@ class Table:
 
     unique: whether the server keeps ids apart; arbiter: whether ON CONFLICT can use that index.
     others: columns that are no part of a record. types: the schema of pgvector's types. shape: of the framework
-    whose table it is. scope: the collection whose rows are meant, None for all of them.
+    whose table it is. scope: the collection whose rows are meant, None for all of them. fields: columns that are
+    keys of the metadata.
     """
 
     schema: str
@@ -117,6 +119,7 @@ class Table:
     version: str = ""
     shape: Shape = PLAIN_SHAPE
     scope: Scope | None = None
+    fields: tuple[Column, ...] = ()
 
     @property
     def quoted(self) -> sql.Identifier:
@@ -126,9 +129,25 @@ class Table:
     @property
     def rows(self) -> sql.Composable:
         """What a query reads the records from."""
+        if self.fields and self.metadata is not None:
+            names = [c.quoted for c in self.columns if c != self.metadata]
+            shown = fields.metadata_of(self.metadata, self.stores_metadata, self.fields)
+            return sql.SQL("(SELECT xmin, {}, {} AS {} FROM {} WHERE {}) AS records").format(
+                sql.SQL(", ").join(names), shown, self.metadata.quoted, self.quoted, self.condition
+            )
         if self.scope is None:
             return self.quoted
         return sql.SQL("(SELECT xmin, * FROM {} WHERE {}) AS records").format(self.quoted, self.scope.condition)
+
+    @property
+    def stores_metadata(self) -> bool:
+        """Whether there is a column for metadata; else it is put together from the fields."""
+        return self.metadata is not None and self.metadata.name != fields.NOWHERE
+
+    @property
+    def direct(self) -> bool:
+        """Whether records lie in the table column by column, so that they can be copied into it."""
+        return self.scope is None and not self.fields and not self.shape.fills
 
     @property
     def condition(self) -> sql.Composable:
@@ -318,14 +337,33 @@ def _mapped(catalog: Catalog, row: dict[str, Any], shape: Shape, types: str, ver
     key, vector = _choose_id(catalog), _choose_vector(catalog)
     text, metadata = _choose_text(catalog), _choose_metadata(catalog)
     used = {column.number for column in (key, vector, text, metadata) if column}
+    others = tuple(c for c in catalog.columns if c.number not in used and c.name not in shape.own)
+    found = _choose_fields(catalog, others, shape)
+    if found and metadata is None:
+        metadata = Column(fields.NOWHERE, type="jsonb")
     return Table(
         row["schema"], row["name"], key, vector, text, metadata,
         oid=row["oid"], kind=row["kind"],
         unique=catalog.is_key(key) and key.deterministic,
         arbiter=catalog.is_key(key, immediate=True) and key.deterministic,
-        others=tuple(c for c in catalog.columns if c.number not in used and c.name not in shape.own),
-        types=types, version=version, shape=shape,
+        others=tuple(c for c in others if c not in found),
+        types=types, version=version, shape=shape, fields=found,
     )  # fmt: skip
+
+
+def _choose_fields(catalog: Catalog, others: tuple[Column, ...], shape: Shape) -> tuple[Column, ...]:
+    """Return the columns that are keys of the metadata: those that are named, or a framework's own."""
+    names = [name for name in catalog.options.get("fields", "").split(",") if name]
+    if not names:
+        return tuple(c for c in others if shape.fields and fields.can_be_field(c))
+    possible = {column.name: column for column in others if fields.can_be_field(column)}
+    for name in names:
+        if name not in possible:
+            raise BadAddress(
+                f"{name!r} is no column of {catalog.where} that can be a key of the metadata",
+                next=f"such columns are: {', '.join(possible) or 'none'}",
+            )
+    return tuple(possible[name] for name in names)
 
 
 def _choose_id(catalog: Catalog) -> Column:

@@ -131,7 +131,7 @@ def touched(connection: psycopg.Connection, table: Table, embedded: bool, mark: 
 
 
 def _mapping(table: Table) -> tuple[Column | None, ...]:
-    return table.id, table.vector, table.text, table.metadata
+    return table.id, table.vector, table.text, table.metadata, *table.fields
 
 
 def _folder_mark() -> str:

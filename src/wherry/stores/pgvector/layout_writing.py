@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
+from wherry.stores.pgvector import fields
 from wherry.stores.pgvector.catalog import Table
 from wherry.stores.pgvector.shapes import COLLECTIONS, NODES, ONE_TABLE
 
@@ -65,17 +66,29 @@ def creation(table: Table, dimension: int) -> sql.Composed:
     raise NotImplementedError(f"tables of the shape {table.shape.layout} are not made")
 
 
+def stored(table: Table) -> list[tuple[sql.Identifier, sql.Composable]]:
+    """Return the columns that a record fills, each with its value in a staged row `s`."""
+    found: list[tuple[sql.Identifier, sql.Composable]] = []
+    for column in table.columns:
+        if column != table.metadata or not table.fields:
+            found.append((column.quoted, sql.SQL("s.{}").format(column.quoted)))
+        elif table.stores_metadata:
+            found.append((column.quoted, fields.rest_of(column, table.fields)))
+    if table.metadata is not None:
+        found += [(f.quoted, fields.value_of(table.metadata, table.quoted, f)) for f in table.fields]
+    return found
+
+
 def replacing(table: Table) -> sql.Composed:
     """Return the statement that moves staged rows into a table in which nothing keeps ids apart."""
-    columns = [column.quoted for column in table.columns]
-    changes = [sql.SQL("{0} = s.{0}").format(name) for name in columns if name != table.id.quoted]
-    fills = table.fills
+    held = stored(table)
+    new = [*held, *table.fills]
     return sql.SQL(_REPLACING).format(
         table=table.quoted,
         stage=STAGE,
         id=table.id.quoted,
         mine=table.condition,
-        changes=sql.SQL(", ").join(changes),
-        names=sql.SQL(", ").join([*columns, *(name for name, _ in fills)]),
-        values=sql.SQL(", ").join([*(sql.SQL("s.{}").format(n) for n in columns), *(value for _, value in fills)]),
+        changes=sql.SQL(", ").join(sql.SQL("{} = {}").format(n, v) for n, v in held if n != table.id.quoted),
+        names=sql.SQL(", ").join(name for name, _ in new),
+        values=sql.SQL(", ").join(value for _, value in new),
     )

@@ -23,8 +23,9 @@ from psycopg import sql
 from wherry.address import Address
 from wherry.errors import BadAddress, NoSuchCollection, Rejected
 from wherry.space import Metric
+from wherry.stores.base import ALL_KINDS, Kind
 from wherry.stores.layouts import LANGCHAIN, LLAMAINDEX, PLAIN, wanted
-from wherry.stores.pgvector import catalog, keys
+from wherry.stores.pgvector import catalog, fields, keys
 from wherry.stores.pgvector.catalog import Column, Scope, Table
 from wherry.stores.pgvector.indexes import VectorIndex
 from wherry.stores.pgvector.shapes import (
@@ -138,6 +139,16 @@ def require_own(connection: psycopg.Connection, table: Table, ids: pa.Array, whe
             left="nothing of the batch was written, and nothing of the other collection was touched",
             next="give the collection a table of its own: #NAME?layout=langchain",
         )
+
+
+def kinds_of(table: Table) -> frozenset[Kind]:
+    """Return the kinds of value that the metadata of a table can hold."""
+    if table.metadata is None:
+        return frozenset()
+    if not table.fields:
+        return ALL_KINDS
+    # A field without a value is a key that is not there.
+    return ALL_KINDS - {Kind.NULL} if table.stores_metadata else fields.kinds(table.fields)
 
 
 def usual_metric(connection: psycopg.Connection, table: Table) -> Metric | None:

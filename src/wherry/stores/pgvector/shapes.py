@@ -21,7 +21,7 @@ from wherry.stores.layouts.llamaindex import Nodes
 
 EMBEDDINGS, COLLECTIONS = "langchain_pg_embedding", "langchain_pg_collection"
 NODES_PREFIX = "data_"
-ROLES = ("id", "vector", "text", "metadata")
+ROLES = ("id", "vector", "text", "metadata", "fields")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Shape:
 
     layout: its name for people. roles: role -> column. marks: columns that tell it from others. own: columns of
     the framework that are no part of a record. fills: column -> SQL of what a new row gets there. owner: the
-    column that says to which collection a row belongs, "" where all rows are one. metric: what it always asks by.
+    column that says to which collection a row belongs, "" where all rows are one. fields: further columns are
+    keys of the metadata. metric: what it always asks by.
     """
 
     layout: str
@@ -40,6 +41,7 @@ class Shape:
     own: frozenset[str] = frozenset()
     fills: dict[str, str] = field(default_factory=dict)
     owner: str = ""
+    fields: bool = False
     metric: Metric | None = None
 
 
@@ -75,6 +77,7 @@ ONE_TABLE = Shape(
     {"id": "langchain_id", "vector": "embedding", "text": "content", "metadata": "langchain_metadata"},
     frozenset({"langchain_id", "content", "embedding"}),
     codec=Documents(),
+    fields=True,
 )
 # The earlier one has every column that tells the later one.
 _KNOWN = (NODES, SHARED_EARLIER, SHARED, ONE_TABLE)

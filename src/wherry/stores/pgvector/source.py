@@ -15,13 +15,13 @@ from wherry.postgres.copy import Message, messages
 from wherry.postgres.link import Link, Server
 from wherry.record import Page
 from wherry.space import Metric, Space
-from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, Hit, Index, Touched
+from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Hit, Index, Touched
 from wherry.stores.pgvector import cards, changes, ground, indexes, keys, layouts
 from wherry.stores.pgvector.catalog import Table, require_name
 from wherry.stores.pgvector.layouts import Asked
 from wherry.stores.pgvector.reading import Form, copied, joined, listed, pages
 
-OPTIONS = {"id", "vector", "text", "metadata", "schema", "metric", "layout", "collection"}
+OPTIONS = {"id", "vector", "text", "metadata", "fields", "schema", "metric", "layout", "collection"}
 MAX_DIMENSION = 16_000
 # Before it, a build could corrupt an index and vacuum another.
 SOUND_VERSION = (0, 8, 4)
@@ -60,13 +60,15 @@ class PgSource:
         columns = {role: column.name if column else "" for role, column in roles.items()}
         if table.scope is not None:
             columns["collection"] = table.scope.value
+        if table.fields and not table.shape.fields:
+            columns["fields"] = ",".join(column.name for column in table.fields)
         return str(Address("pgvector", f"//{self._database}", f"{table.schema}.{table.name}", columns))
 
     @property
     def capabilities(self) -> Capabilities:
         """What this table can hold; of one that is still to be made, what it will."""
         table = self._table
-        kinds = ALL_KINDS if table.metadata else frozenset()
+        kinds = layouts.kinds_of(table)
         return Capabilities(
             id_kind=keys.id_kind(table.id),
             max_id_bytes=keys.longest_id(table.id),

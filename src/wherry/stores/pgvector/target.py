@@ -16,7 +16,7 @@ from wherry.postgres.link import Link, Server
 from wherry.record import Native, dimension_of, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.base import Collection, Index
-from wherry.stores.pgvector import cards, indexes, jsonb, keys, layouts, writing
+from wherry.stores.pgvector import cards, fields, indexes, jsonb, keys, layouts, metadata_indexes, writing
 from wherry.stores.pgvector.catalog import INTEGER_TYPES, Table
 from wherry.stores.pgvector.hold import Hold
 from wherry.stores.pgvector.layouts import Asked
@@ -79,7 +79,7 @@ class PgTarget(PgSource):
     def takes(self, form: str) -> bool:
         """Tell whether rows of this form fit the table's columns as they are."""
         table = self._table
-        if table.shape.codec is not None or table.dimension is None:
+        if table.shape.codec is not None or not table.direct or table.dimension is None:
             return False
         if any(c is not None and c.not_null for c in (table.text, table.metadata)):
             return False
@@ -94,7 +94,7 @@ class PgTarget(PgSource):
             self._store(records.ids.to_pylist(), lambda: as_sent(records.rows), absent)
 
     def _store(self, ids: list[str], rows: Callable[[], Iterable[memoryview]], absent: bool) -> None:
-        if absent and not self._table.fills and self._added(ids, rows):
+        if absent and self._table.direct and self._added(ids, rows):
             return
         table = self._table
         with self._writing(ids) as connection:
@@ -175,7 +175,11 @@ class PgTarget(PgSource):
         if table.scope is not None:
             with self._reader.begin() as connection:
                 layouts.require_own(connection, table, batch.column("id"), self.address)
-        return batch if table.shape.codec is None else table.shape.codec.written(batch)
+        if table.shape.codec is not None:
+            batch = table.shape.codec.written(batch)
+        if table.fields and not table.stores_metadata:
+            fields.require_known(batch, table.fields, self.address)
+        return batch
 
     def _named(self, space: Space) -> Space:
         return space.filled_from(Space(metric=self._metric))
@@ -283,6 +287,8 @@ class PgTarget(PgSource):
             with self._writing() as connection:
                 rows = (connection.execute(writing.counted(self._table)).fetchone() or (0,))[0]
             indexes.build(self._writer, self._table, metric, wanted, rows, known.dimension, self._live)
+            metadata_indexes.build(self._writer, self._table, rows, self._live)
+        self._searching.forget()
 
 
 def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

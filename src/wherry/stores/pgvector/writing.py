@@ -9,7 +9,7 @@ from psycopg import sql
 
 from wherry.errors import Refused, Unsupported
 from wherry.stores.layouts import PLAIN
-from wherry.stores.pgvector import layout_writing
+from wherry.stores.pgvector import fields, layout_writing
 from wherry.stores.pgvector.catalog import Table
 from wherry.stores.pgvector.layout_writing import STAGE
 
@@ -65,7 +65,7 @@ def _key_type(table: Table) -> sql.Composable:
 def staged(table: Table) -> sql.Composed:
     """Return the statement that makes an empty table like the records of another, for one transaction."""
     return sql.SQL("CREATE TEMP TABLE wherry_batch ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
-        _names(table), table.quoted
+        _names(table), table.rows
     )
 
 
@@ -73,17 +73,18 @@ def replacing(table: Table) -> sql.Composed:
     """Return the statement that moves what was staged into a table, replacing the columns of a record."""
     if not table.arbiter:
         return layout_writing.replacing(table)
-    changed = [c.quoted for c in table.columns if c != table.id]
+    stored = layout_writing.stored(table)
+    new = [*stored, *table.fills]
     return sql.SQL(
-        "INSERT INTO {} AS held ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}"
+        "INSERT INTO {} AS held ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} s"
         " ON CONFLICT ({}) DO UPDATE SET {} WHERE {}"
     ).format(
         table.quoted,
-        sql.SQL(", ").join([_names(table), *(name for name, _ in table.fills)]),
-        sql.SQL(", ").join([_names(table), *(value for _, value in table.fills)]),
+        sql.SQL(", ").join(name for name, _ in new),
+        sql.SQL(", ").join(value for _, value in new),
         STAGE,
         table.id.quoted,
-        sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(name) for name in changed),
+        sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(n) for n, _ in stored if n != table.id.quoted),
         sql.SQL("held.{}").format(table.scope.condition) if table.scope else sql.SQL("true"),
     )
 
@@ -93,7 +94,7 @@ ESTIMATED = "SELECT reltuples::bigint FROM pg_class WHERE oid = $1::bigint::oid"
 
 def analysed(table: Table) -> sql.Composed:
     """Return the statement that renews the statistics of all mapped columns but the vector."""
-    columns = [column.quoted for column in table.columns if column is not table.vector]
+    columns = [name for name, _ in layout_writing.stored(table) if name != table.vector.quoted]
     return sql.SQL("ANALYZE {} ({})").format(table.quoted, sql.SQL(", ").join(columns))
 
 
@@ -127,6 +128,14 @@ def require_writable(table: Table, where: str) -> None:
             where=where,
             left="nothing was written",
             next="give them a default, or choose another table",
+        )
+    unsure = fields.inexact(table.fields)
+    if unsure:
+        raise Refused(
+            f"columns that are metadata and may give back another value than they got: {', '.join(unsure)}",
+            where=where,
+            left="nothing was written",
+            next="the table can be read; name only columns of text, integers and booleans to write to it",
         )
     computed = [c.name for c in table.columns if c.generated]
     if computed:
