@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 
 from wherry.address import Address
 from wherry.errors import BadAddress, NoSuchCollection, Unsupported
 from wherry.stores.base import Probe, Readable
+from wherry.stores.faiss.foreign import ForeignSource
 from wherry.stores.faiss.generation import Generation
-from wherry.stores.faiss.place import Place, located
+from wherry.stores.faiss.place import Place, located, names_in
 from wherry.stores.faiss.source import FaissSource
 from wherry.stores.faiss.target import FaissTarget
 
@@ -33,7 +35,14 @@ def open_source(address: Address) -> Readable:
         live = Generation.live(place.folder, str(address))
         if live is not None:
             return FaissSource(place, str(address), live, address.stated_metric())
-    raise NoSuchCollection("there is no such collection", where=str(address), next="check the path and the name")
+    elif place.layout:
+        return ForeignSource(place, str(address), address.stated_metric())
+    there = ", ".join(names_in(Path(address.path))[:10])
+    raise NoSuchCollection(
+        "there is no such collection",
+        where=str(address),
+        next=f"check the name; there are: {there}" if there else "check the path and the name",
+    )
 
 
 def open_target(address: Address) -> FaissTarget:

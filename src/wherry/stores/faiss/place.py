@@ -57,6 +57,8 @@ def located(address: Address) -> Place:
         if pointed(folder) is not None:
             return Place("plain", folder, name)
         return _frameworks(path, name, name) or Place("", folder, name)
+    if pointed(path) is not None:
+        return Place("plain", path, path.resolve().name)
     return _frameworks(path, "index", "default") or Place("", path, "")
 
 
@@ -68,6 +70,11 @@ def _frameworks(path: Path, langchain: str, llamaindex: str) -> Place | None:
     if "/" not in llamaindex and index.is_file():
         return Place("llamaindex", path, llamaindex, index)
     return None
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names of the collections of ours in a folder, as their folders are called."""
+    return sorted(path.name for path in folder.iterdir() if pointed(path) is not None) if folder.is_dir() else []
 
 
 def directory(name: str, shown: str) -> str:

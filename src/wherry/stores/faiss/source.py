@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -107,8 +106,7 @@ class FaissSource:
             live = self.generation
             if self._reader is None:
                 self._reader = Reader(live.files[INDEX_FILE])
-            pages = partial(_records, live)
-            return Finder(self.space, self._shown, live.rows, pages, self._reader.search, live.take)
+            return Finder(self.space, self._shown, live.rows, self.scan, self._reader.search, live.take)
 
     def close(self) -> None:
         """Let go of the files; a second call does nothing."""
@@ -121,11 +119,6 @@ class FaissSource:
             if self._reader is not None:
                 self._reader.close()
                 self._reader = None
-
-
-def _records(generation: Generation, rows: int) -> Iterator[pa.RecordBatch]:
-    for _, batch in generation.pages(rows):
-        yield batch
 
 
 def mark_of(generation: Generation, identity: str) -> str:

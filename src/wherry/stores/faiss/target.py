@@ -15,13 +15,13 @@ from wherry.errors import Integrity, Rejected, UnknownMetric
 from wherry.record import Page, dimension_of, schema, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Hit, Index, Touched
+from wherry.stores.exact import checked, search_pages
 from wherry.stores.faiss import log
 from wherry.stores.faiss.claims import OWN
 from wherry.stores.faiss.files import STAGING, Hold, pointed, sweep
 from wherry.stores.faiss.generation import Generation
 from wherry.stores.faiss.place import Place
 from wherry.stores.faiss.publish import publish
-from wherry.stores.faiss.searching import Finder
 from wherry.stores.faiss.source import FaissSource, mark_of
 from wherry.stores.faiss.staging import Staging
 from wherry.where import Where
@@ -103,7 +103,8 @@ class FaissTarget:
         view = self._view()
         if isinstance(view, FaissSource):
             return view.search(vector, k, where, exact)
-        return [] if view is None else Finder(view.space, self.shown, view.count, view.records).search(vector, k, where)
+        query = checked(vector, k, self.describe().space if view is None else view.space, self.shown)
+        return [] if view is None else search_pages(view.pages(PAGE_ROWS), query, where)
 
     def mark(self) -> str | None:
         """Return the name of the live generation, None while something is staged."""
