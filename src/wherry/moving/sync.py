@@ -28,6 +28,7 @@ from wherry.moving.opening import Source, Target, is_place, reading, writing
 from wherry.moving.pile import Pile
 from wherry.moving.plan import Outline, data_losses
 from wherry.moving.progress import Progress, silent
+from wherry.moving.proofs import Marks, Proof
 from wherry.moving.results import LISTED, Level, Loss, SyncResult
 from wherry.moving.retry import retrying
 from wherry.moving.sorting import Sorter
@@ -173,7 +174,7 @@ class _Run:
 
     def go(self) -> None:
         """Do all of it; the order of the steps is the crash table in docs/crashes.md."""
-        standing = Standing.recall(self.journal)
+        at, standing = time.time(), Standing.recall(self.journal)
         self.ledger.settle(read_back=self.wishes.level >= Level.DIGESTS)
         if self.wishes.level is Level.DEEP:
             self.ledger.doubt_all()
@@ -210,6 +211,8 @@ class _Run:
         self._doubt(others)
         if self.balanced and not self.tally.quarantined:
             Standing(self.ids, self.source.identity, mark, target_mark).remember(self.journal)
+            if self.verified is Level.DEEP:
+                Proof.of(self.source, self.target, found, at, Marks(mark, target_mark)).remember(self.journal)
 
     def _conveyor(self) -> Conveyor:
         return Conveyor(

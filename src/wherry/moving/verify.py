@@ -28,6 +28,7 @@ from wherry.moving.losses import Projection, possible
 from wherry.moving.opening import Source, reading
 from wherry.moving.pairing import Paired, pairs
 from wherry.moving.progress import Progress, silent
+from wherry.moving.proofs import Marks, Proof
 from wherry.moving.repeats import repeated_ids
 from wherry.moving.results import LISTED, Difference, Level, Verification
 from wherry.moving.sorting import Sorter
@@ -71,6 +72,11 @@ class _Found:
     listed: list[Difference] = field(default_factory=list)
     wrong_ids: list[str] = field(default_factory=list)
     unreadable_ids: set[str] = field(default_factory=set)
+
+    @property
+    def any(self) -> bool:
+        """Whether anything was found."""
+        return bool(self.missing or self.extra or self.different or self.unreadable)
 
     def add(self, found: list[Difference]) -> None:
         """Add differences; several fields of one record count once."""
@@ -168,6 +174,7 @@ class _Comparison:
             self.found.add([Difference(i, "extra") for i in ids])
 
     def _deep(self) -> None:
+        at, marks = time.time(), Marks.of(self.left, self.right)
         repeated = {**_repeats(self.left, "source"), **_repeats(self.right, "target")}
         self.found.add([Difference(i, "different", "id", words) for i, words in repeated.items()])
         # Closed here: left by Ctrl-C, the generator would go on reading sides that are being closed.
@@ -184,6 +191,10 @@ class _Comparison:
                 self.found.wrong_ids += [r.id for r in pair.rejects_right if printable(r.id) == r.id]
                 self.progress("verify", self.found.compared, self.from_.count)
         self._note_damage()
+        # What was written during the reading is behind the marks, and brings the proof down later.
+        if not self.found.any:
+            with Journal(self.right.identity) as journal:
+                Proof.of(self.left, self.right, self.found.compared, at, marks).remember(journal)
 
     def _add_rejects(self, rejects: list[Reject], where: str) -> None:
         self.found.add([Difference(r.id, "unreadable", r.reason, f"at {where}: {r.detail}") for r in rejects])
