@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from wherry.moving.verify import verify
     from wherry.record import Record, Reject
     from wherry.space import Metric, Space
+    from wherry.stores.pgvector.models import from_model
     from wherry.stores.registry import open_source, open_target
 
 # Imported when first used: `wherry --help` must not wait for Arrow.
@@ -71,6 +72,7 @@ _HOMES = {
     "wherry.moving.verify": ("verify",),
     "wherry.record": ("Record", "Reject"),
     "wherry.space": ("Metric", "Space"),
+    "wherry.stores.pgvector.models": ("from_model",),
     "wherry.stores.registry": ("open_source", "open_target"),
 }
 _WHERE = {name: module for module, names in _HOMES.items() for name in names}
@@ -84,6 +86,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "evaluate",
     "open_source",
     "open_target",
+    "from_model",
     "open_embedder",
     "open_chat",
     "structured",
