@@ -1,0 +1,135 @@
+"""What a search of a table stands on: its columns, its metric, and which of its indexes can help."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from wherry.space import Metric, Space
+from wherry.stores.layouts import LLAMAINDEX, PLAIN
+from wherry.stores.layouts.llamaindex import CONTENT, EMPTY, KEPT, OWNERS, TYPE
+from wherry.stores.pgvector.catalog import Table
+
+OPERATORS = {Metric.COSINE: "<=>", Metric.L2: "<->", Metric.IP: "<#>", Metric.L1: "<+>"}
+_WORDS = {Metric.COSINE: "cosine", Metric.L2: "l2", Metric.IP: "ip", Metric.L1: "l1"}
+# How many candidates an index of single bits has to give for each record that is wanted.
+BINARY_FACTOR = 20
+BREADTH = 100
+# What a comment of ours on an index begins with; a JSON object follows.
+MARK = "wherry: "
+_INDEXES = """
+SELECT am.amname AS kind, o.opcname AS operators, pg_get_indexdef(i.indexrelid, 1, true) AS expression,
+       obj_description(i.indexrelid, 'pg_class') AS comment, i.indpred IS NULL AND i.indisvalid AS usable
+FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am am ON am.oid = ic.relam
+JOIN pg_opclass o ON o.oid = i.indclass[0]
+WHERE i.indrelid = $1 ORDER BY i.indexrelid
+"""
+_SIZE = "SELECT reltuples::float8, relpages::float8 FROM pg_class WHERE oid = $1"
+
+
+@dataclass(frozen=True)
+class VectorIndex:
+    """An approximate index. expression: what it orders, as the catalog writes it. breadth: ef_search or probes."""
+
+    kind: str
+    expression: str
+    operators: str
+    breadth: int
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether it keeps one bit of each component."""
+        return self.operators == "bit_hamming_ops"
+
+    @property
+    def is_half(self) -> bool:
+        """Whether it orders by 16 bits of each component."""
+        return self.operators.startswith("halfvec")
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is known of a table. rows: about how many, 0 where nobody counted. pages: of the heap.
+
+    metadata: the column as jsonb, quoted; None where there is none. hidden: keys in it that are no metadata of a
+    record. contained: whether an index finds equal values; ordered: keys whose numbers an index has in order.
+    """
+
+    table: Table
+    space: Space
+    index: VectorIndex | None
+    metadata: str | None
+    hidden: frozenset[str]
+    contained: bool
+    ordered: frozenset[str]
+    rows: float
+    pages: float
+
+
+def look(connection: psycopg.Connection, table: Table, space: Space) -> Ground:
+    """Find out what there is for searching a table whose space is known."""
+    with connection.cursor() as cursor:
+        found = cursor.execute(_INDEXES, [table.oid]).fetchall()
+        rows, pages = cursor.execute(_SIZE, [table.oid]).fetchone() or (0.0, 0.0)
+    usable = [row for row in found if row[4]]
+    column = table.metadata.name if table.metadata else ""
+    quoted = sql.Identifier(column).as_string(None)
+    return Ground(
+        table,
+        space,
+        next((index for row in usable if (index := _vector_index(row, space.metric))), None),
+        metadata_of(table),
+        hidden_keys(table),
+        any(row[0] == "gin" and row[2] in (column, quoted) for row in usable),
+        frozenset(str(key) for row in usable if (key := noted(row[3]).get("numbers")) is not None),
+        max(0.0, rows),
+        max(1.0, pages),
+    )
+
+
+def metadata_of(table: Table) -> str | None:
+    """Return the metadata column of a table as jsonb, quoted."""
+    if table.metadata is None:
+        return None
+    quoted = table.metadata.quoted.as_string(None)
+    return quoted if table.metadata.type == "jsonb" else f"({quoted})::jsonb"
+
+
+def hidden_keys(table: Table) -> frozenset[str]:
+    """Return the keys of the metadata column that a framework put there and no record has so."""
+    if table.shape.layout == PLAIN:
+        return frozenset()
+    return frozenset({EMPTY, *((CONTENT, TYPE, KEPT, *OWNERS) if table.shape.layout == LLAMAINDEX else ())})
+
+
+def _vector_index(row: tuple, metric: Metric | None) -> VectorIndex | None:
+    kind, operators, expression, comment = row[:4]
+    if kind not in ("hnsw", "ivfflat") or metric is None:
+        return None
+    fits = operators.endswith(f"_{_WORDS[metric]}_ops") and not operators.startswith(("bit", "sparsevec"))
+    # Bits tell signs alone: near by them means near in direction.
+    bits = operators == "bit_hamming_ops" and metric is Metric.COSINE and "binary_quantize" in expression
+    if not fits and not bits:
+        return None
+    return VectorIndex(kind, expression, operators, breadth_in(comment) or (BREADTH if kind == "hnsw" else 10))
+
+
+def breadth_in(comment: str | None) -> int | None:
+    """Return the search breadth that a comment of ours on an index states."""
+    breadth = noted(comment).get("ef_search")
+    return breadth if isinstance(breadth, int) and 1 <= breadth <= 1_000 else None
+
+
+def noted(comment: str | None) -> dict[str, Any]:
+    """Return what a comment of ours on an index says; nothing for somebody else's comment."""
+    if not comment or not comment.startswith(MARK):
+        return {}
+    try:
+        found = json.loads(comment.removeprefix(MARK))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

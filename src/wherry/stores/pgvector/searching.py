@@ -1,0 +1,240 @@
+"""Searching a table: one statement on a shared connection, by index or exactly, k rows where k exist.
+
+no condition                 the vector index, as far as it gives k rows
+a condition an index finds   one statement; PostgreSQL chooses between that index and the vector's
+any other condition          a sample says how rare its rows are: rare ones are compared one by one, of the
+                             others the vector index is asked for more candidates the rarer they are
+fewer than k rows came       every row is compared
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+
+from wherry.postgres.failures import translated
+from wherry.postgres.link import Server
+from wherry.postgres.pool import Pool
+from wherry.record import Page, make_batch
+from wherry.stores.base import Hit
+from wherry.stores.exact import Query, checked, search_pages, similarity
+from wherry.stores.pgvector.catalog import Table
+from wherry.stores.pgvector.filters import Filter, NotNative, require_native, served
+from wherry.stores.pgvector.ground import Ground
+from wherry.stores.pgvector.jsonb import RESERVED, from_column
+from wherry.stores.pgvector.statements import Statements
+from wherry.where import Where, matches
+
+# What somebody else changes in the table (its index, its metric) is noticed after this long.
+_TRUSTED_S = 30.0
+_SAMPLES_KEPT_S, _MOST_SAMPLES = 60.0, 512
+# So few rows that fit are compared one by one, which is no slower than asking the vector index and misses none:
+# where an index of the metadata finds them, and where all rows have to be looked at.
+_FEW_FOUND = 4_000
+_FEW_SCANNED, _RARE = 500, 0.02
+# Touching the type loads its library: before that, a misspelt setting would pass and mean nothing.
+_VECTOR = """
+SELECT t.oid, n.nspname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+JOIN pg_extension e ON e.extnamespace = n.oid WHERE e.extname = 'vector' AND t.typname = 'vector'
+"""
+_CHANGED = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction)
+_NO_JSONB = (psycopg.errors.UntranslatableCharacter, psycopg.errors.NumericValueOutOfRange)
+Row = tuple[str, str | None, str | None, float]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A vector on its way to the server, in pgvector's binary form."""
+
+    data: bytes
+
+    @classmethod
+    def of(cls, vector: np.ndarray) -> Asked:
+        """Encode a float32 vector."""
+        return cls(len(vector).to_bytes(2, "big") + b"\x00\x00" + vector.astype(">f4").tobytes())
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What was found out about the table, and when."""
+
+    ground: Ground
+    statements: Statements
+    table: Table
+    at: float
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A search as the server is asked. parameters: the vector, then what the condition compares with."""
+
+    query: Query
+    where: Where | None
+    condition: str | None
+    parameters: list[Any]
+
+
+class Searching:
+    """Searches of one table, by any number of threads.
+
+    look: finds out what the table is now; current: the table as its owner knows it, whose change is noticed at
+    once; scan: all records, for conditions that PostgreSQL cannot decide.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        look: Callable[[], Ground],
+        current: Callable[[], Table],
+        scan: Callable[[], Iterator[Page]],
+    ) -> None:
+        self._look, self._current, self._scan = look, current, scan
+        self._server = server
+        self._pool = Pool(server, _made)
+        self._lock = threading.Lock()
+        self._known: _Known | None = None
+        self._fractions: dict[str, tuple[float, float]] = {}
+
+    def search(self, vector: np.ndarray, k: int, where: Where | None, exact: bool) -> list[Hit]:
+        """Return the k nearest records; see `Searchable.search`."""
+        known = self._now()
+        query = checked(vector, k, known.ground.space, self._server.shown)
+        try:
+            return self._asked(known, query, where, exact)
+        except _CHANGED:
+            # Somebody changed the table since it was looked at.
+            self.forget()
+            with translated(self._server.shown, self._server.secrets):
+                return self._asked(self._now(), query, where, exact)
+        except NotNative:
+            return search_pages(self._scan(), query, where)
+
+    def forget(self) -> None:
+        """Look at the table again before the next search."""
+        self._known = None
+        self._fractions.clear()
+
+    def close(self) -> None:
+        """Close the connections; they are made again if they are needed."""
+        self._pool.close()
+
+    def _now(self) -> _Known:
+        known = self._known
+        if known is None or known.table != self._current() or time.monotonic() - known.at > _TRUSTED_S:
+            with self._lock:
+                ground = self._look()
+                known = self._known = _Known(ground, Statements(ground), ground.table, time.monotonic())
+        return known
+
+    def _asked(self, known: _Known, query: Query, where: Where | None, exact: bool) -> list[Hit]:
+        ground, condition, values = known.ground, None, []
+        if where is not None:
+            require_native(where, ground.hidden)
+            if ground.metadata is None:
+                if not matches(where, None):
+                    return []
+            else:
+                filtered = Filter(ground.metadata, 2)
+                condition, values = filtered.condition(where), filtered.values
+        question = _Question(query, where, condition, [Asked.of(query.vector), *values])
+        with self._pool.connection() as connection:
+            return _hits(self._rows(connection, known, question, exact), ground, query)
+
+    def _rows(self, connection: psycopg.Connection, known: _Known, asked: _Question, exact: bool) -> Sequence[Row]:
+        """Return the rows that were found, by index where that gives k of them."""
+        k, condition = asked.query.k, asked.condition
+        factor = 0 if exact or known.ground.index is None else self._factor(connection, known, asked)
+        if factor:
+            statement = known.statements.nearest(k, condition, factor)
+            rows = _fetched(connection, statement, asked.parameters, prepare=condition is None)
+            if len(rows) >= k:
+                return rows
+        return _fetched(connection, known.statements.exact(k, condition), asked.parameters, prepare=False)
+
+    def _factor(self, connection: psycopg.Connection, known: _Known, asked: _Question) -> int:
+        """Return how many times k candidates to ask the index for; 0 = compare every row that fits."""
+        ground = known.ground
+        if asked.where is None or asked.condition is None:
+            return 1
+        fraction = self._fraction(connection, known, asked.condition, asked.parameters)
+        found_at_once = served(asked.where, ground.contained, ground.ordered)
+        if fraction * ground.rows < (_FEW_FOUND if found_at_once else max(_FEW_SCANNED, _RARE * ground.rows)):
+            return 0
+        return 1 if fraction > 0.25 else 2 if fraction > 0.07 else 4
+
+    def _fraction(self, connection: psycopg.Connection, known: _Known, condition: str, values: list[Any]) -> float:
+        """Return about which part of the rows satisfies a condition, from a sample that is kept for a minute."""
+        name, now = repr((condition, values[1:])), time.monotonic()
+        kept = self._fractions.get(name)
+        if kept is not None and now - kept[1] < _SAMPLES_KEPT_S:
+            return kept[0]
+        statement = known.statements.sample(condition)
+        total, fitting = _fetched(connection, statement, values, prepare=False)[0]
+        fraction = fitting / total if total else 1.0
+        if len(self._fractions) >= _MOST_SAMPLES:
+            self._fractions.clear()
+        self._fractions[name] = (fraction, now)
+        return fraction
+
+
+def _fetched(connection: psycopg.Connection, statement: str, parameters: list[Any], prepare: bool) -> list[Any]:
+    # Prepared only where the plan does not depend on a value.
+    cursor = connection.execute(statement.encode(), parameters, prepare=None if prepare else False)
+    return cursor.fetchall()
+
+
+def _made(connection: psycopg.Connection) -> None:
+    """Make a new connection ready: the vector's type is known and its library loaded."""
+    connection.prepare_threshold = 5
+    row = connection.execute(_VECTOR).fetchone()
+    if row is not None:
+        kind = sql.Identifier(row[1], "vector")
+        connection.execute(sql.SQL("SELECT '[1]'::{}").format(kind))
+        connection.adapters.register_dumper(Asked, _dumper(row[0]))
+
+
+def _dumper(oid: int) -> type[Dumper]:
+    def dump(_: Dumper, asked: Asked) -> bytes:
+        return asked.data
+
+    return type("_AskedDumper", (Dumper,), {"oid": oid, "format": Format.BINARY, "dump": dump})
+
+
+def _hits(rows: Sequence[Row], ground: Ground, query: Query) -> list[Hit]:
+    metric = query.metric
+    found = sorted(rows, key=lambda row: (row[3], row[0]))[: query.k]
+    if ground.table.shape.codec is not None:
+        found = _decoded(found, ground)
+    return [Hit(i, similarity(d, metric), d, text, _plain(metadata), metric) for i, text, metadata, d in found]
+
+
+def _plain(metadata: str | None) -> str | None:
+    """Return metadata as a scan reads it."""
+    if metadata is None or metadata == "null":
+        return None
+    if RESERVED not in metadata:
+        return metadata
+    return from_column(pa.array([metadata], type=pa.string()))[0].as_py()
+
+
+def _decoded(rows: list[Row], ground: Ground) -> list[Row]:
+    """Return rows of a framework's table as records have them; what its own code could not read is left out."""
+    codec = ground.table.shape.codec
+    ids, texts, metadata, apart = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [], [])
+    batch = make_batch(ids, np.zeros((len(ids), 1), dtype=np.float32), texts, [_plain(m) for m in metadata])
+    if codec is None:
+        return rows
+    read = codec.read(Page(batch)).records
+    columns = (read.column(name).to_pylist() for name in ("id", "text", "metadata"))
+    distance = dict(zip(ids, apart, strict=True))
+    return [(i, text, found, distance[i]) for i, text, found in zip(*columns, strict=True)]
