@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
+from wherry.moving.sync import sync
 from wherry.record import Record, Reject, to_records
 from wherry.stores.base import Readable
 from wherry.stores.llamacloud.source import LlamaCloudSource
@@ -49,3 +52,10 @@ def read(source: Readable, rows: int = 4096) -> tuple[dict[str, Record], list[Re
 def texts(source: Readable) -> list[str]:
     """Return the texts of all records, sorted."""
     return sorted(record.text or "" for record in read(source)[0].values())
+
+
+def sync_noting_process(source: str, target: str, note: str) -> dict[str, Any]:
+    """Write down which process this is, then sync; for a child that is to be killed."""
+    Path(note).write_text(str(os.getpid()))
+    result = sync(source, target)
+    return {"equal": result.equal, "read": result.read}

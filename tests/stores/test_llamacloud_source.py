@@ -85,7 +85,7 @@ def test_what_the_card_says(server: LlamaCloudServer) -> None:
         ),
         (
             {"type": "GEMINI_EMBEDDING", "component": {"model_name": "models/gemini-embedding-001"}},
-            ("gemini", "models/gemini-embedding-001", 3072),
+            ("gemini", "gemini-embedding-001", 3072),
         ),
         ({"type": "COHERE_EMBEDDING", "component": {"model_name": "embed-x"}}, ("cohere", "embed-x", None)),
         ({"type": "SOMETHING_NEW"}, (None, None, None)),

@@ -6,8 +6,10 @@
 
 The key comes from LLAMA_CLOUD_API_KEY, LLAMA_PARSE_API_KEY or LLAMAINDEX_API_KEY. Options: `project`,
 `metric` (the service does not say by which metric vectors are compared), `carry` (fields of a chunk kept
-in the metadata of its record), `via=sink` (read the pipeline's own store instead), `rate` (requests per
-second), `concurrency`, `deadline` (seconds for which a request is tried), `timeout` (seconds of one).
+in the metadata of its record), `via=sink` (read the pipeline's own store instead), `embedder` (the spec of
+a model that makes the vectors that the service does not send) and `budget` (dollars that may cost), `rate`
+(requests per second), `concurrency`, `deadline` (seconds for which a request is tried), `timeout` (seconds
+of one).
 
 Nothing is ever written there.
 """

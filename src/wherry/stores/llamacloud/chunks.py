@@ -59,11 +59,14 @@ def _row(chunk: dict[str, Any], document: str, number: int, carry: tuple[str, ..
         text = None
     fields = {"document_id": document, **{name: chunk.get(name) for name in carry if name != "document_id"}}
     metadata = _metadata(chunk, {name: fields[name] for name in carry}, faults)
+    text = None if text is None else _unicode(text, "text", faults)
+    metadata = None if metadata is None else _unicode(metadata, "metadata", faults)
+    # Last: a fault of the vector alone can be mended.
     vector = _vector(chunk.get("embedding"), faults)
     return Row(
         record_id,
-        text if text is None else _unicode(text, "text", faults),
-        metadata if metadata is None else _unicode(metadata, "metadata", faults),
+        text,
+        metadata,
         vector,
         faults[0] if faults else None,
         frozenset(name for name, value in chunk.items() if _tells(name, value) and name not in carry),

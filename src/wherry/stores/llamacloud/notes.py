@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wherry.models.prices import price_of
+from wherry.stores.llamacloud.embedding import Bill
 from wherry.stores.llamacloud.pipeline import Pipeline
 from wherry.stores.llamacloud.place import Place
 from wherry.stores.llamacloud.spool import Missing, Spool
@@ -13,10 +14,16 @@ _INDEXED = frozenset({"SUCCESS"})
 _SHOWN = 5
 
 
-def notes(place: Place, pipeline: Pipeline, spool: Spool, statuses: dict[str, int] | None, spared: int) -> list[str]:
-    """Return the notes, the most important first."""
+def notes(
+    place: Place, pipeline: Pipeline, spool: Spool, statuses: dict[str, int] | None, spared: int, bill: Bill | None
+) -> list[str]:
+    """Return the notes, the most important first. bill: what embedding anew would take, None without an embedder."""
     return [
-        *_missing(pipeline, spool.missing(), spool.count()),
+        *(
+            [f"embeds with {place.embedder}: {bill.words}"]
+            if bill
+            else _missing(pipeline, spool.missing(), spool.count())
+        ),
         *([pipeline.sink.note()] if pipeline.sink else []),
         *_dimensions(pipeline, spool.dimensions()),
         *_documents(spool, statuses),
@@ -36,7 +43,7 @@ def _missing(pipeline: Pipeline, missing: Missing, count: int) -> Iterator[str]:
         cost = f"; no price is known for {spec}" if spec else "; the service does not say which model made its vectors"
     yield (
         f"re-embed: {missing.records:,} of {count:,} records have no vector ({missing.characters:,} characters, "
-        f"about {missing.tokens:,} tokens{cost})"
+        f"about {missing.tokens:,} tokens{cost}); ?embedder= does it"
     )
 
 

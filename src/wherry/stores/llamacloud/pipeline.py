@@ -58,7 +58,7 @@ class Pipeline:
         """Read what the service says of a pipeline."""
         config = found.get("embedding_config") or {}
         component = config.get("component") or {}
-        model = component.get("model_name") or component.get("azure_deployment")
+        model = (component.get("model_name") or component.get("azure_deployment") or "").removeprefix("models/") or None
         provider = _PROVIDERS.get(str(config.get("type")))
         if config.get("type") == "MANAGED_OPENAI_EMBEDDING":
             model = (model or "openai-text-embedding-3-small").removeprefix("openai-")
@@ -69,7 +69,7 @@ class Pipeline:
             name=str(found.get("name", "")),
             provider=provider,
             model=model,
-            dimension=stated or _USUAL_DIMENSION.get(str(model).removeprefix("models/")),
+            dimension=stated or _USUAL_DIMENSION.get(str(model)),
             stated=bool(stated),
             sink=sink,
             making=_digest({key: found.get(key) for key in _MAKING}),

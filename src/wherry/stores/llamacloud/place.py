@@ -14,7 +14,7 @@ from wherry.space import Metric
 KEY_VARIABLES = ("LLAMA_CLOUD_API_KEY", "LLAMA_PARSE_API_KEY", "LLAMAINDEX_API_KEY")
 URL_VARIABLE = "LLAMA_CLOUD_BASE_URL"
 DEFAULT_URL = "https://api.cloud.llamaindex.ai"
-OPTIONS = {"project", "metric", "carry", "via", "rate", "concurrency", "deadline", "timeout"}
+OPTIONS = {"project", "metric", "carry", "via", "embedder", "budget", "rate", "concurrency", "deadline", "timeout"}
 CARRIED = ("document_id", "start_char_idx", "end_char_idx")
 # Fields of a chunk that may be kept in the metadata of its record.
 CARRIABLE = frozenset(
@@ -30,7 +30,8 @@ class Place:
     """An address, read. shown: fit to print. url: of the service. key: for the client alone.
 
     name: of the pipeline, or its id. project: name or id, None for any. carry: fields of a chunk that its
-    record's metadata keep. sink: read the pipeline's own store instead. rate: requests per second.
+    record's metadata keep. sink: read the pipeline's own store instead. embedder: spec of the model that makes
+    vectors anew, None for the service's. budget: dollars that may cost. rate: requests per second.
     concurrency: requests at once. deadline: seconds for which one request is tried. timeout: seconds of one.
     """
 
@@ -42,6 +43,8 @@ class Place:
     metric: Metric | None
     carry: tuple[str, ...]
     sink: bool
+    embedder: str | None
+    budget: float
     rate: float
     concurrency: int
     deadline: float
@@ -64,6 +67,8 @@ class Place:
             metric=address.stated_metric(),
             carry=_carry(address),
             sink=address.option("via") == "sink",
+            embedder=address.option("embedder") or None,
+            budget=_number(address, "budget", 0.0, least=True),
             rate=_number(address, "rate", _RATE),
             concurrency=max(1, int(_number(address, "concurrency", _CONCURRENCY))),
             deadline=_number(address, "deadline", _DEADLINE_S),
@@ -138,14 +143,15 @@ def _carry(address: Address) -> tuple[str, ...]:
     return names
 
 
-def _number(address: Address, name: str, default: float) -> float:
+def _number(address: Address, name: str, default: float, least: bool = False) -> float:
+    """Return an option that is a number above 0, with `least` of 0 or above."""
     said = address.option(name)
     try:
         value = default if said is None else float(said)
     except ValueError:
-        value = 0.0
-    if not 0 < value < 1e9:
-        raise BadAddress(f"{name} is a number above 0", where=str(address))
+        value = -1.0
+    if not 0 <= value < 1e9 or (value == 0 and not least):
+        raise BadAddress(f"{name} is a number {'of 0 or more' if least else 'above 0'}", where=str(address))
     return value
 
 

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from wherry.errors import SourceChanged, Usage
 from wherry.record import Page, Reject, make_batch
-from wherry.space import Metric
+from wherry.space import Metric, Space
 from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, Hit, IdKind, Kind
 from wherry.stores.llamacloud.chunks import Row
+from wherry.stores.llamacloud.embedding import Embedding
 from wherry.stores.llamacloud.hits import hit_of
 from wherry.stores.llamacloud.link import Link
 from wherry.stores.llamacloud.notes import notes
@@ -61,6 +62,7 @@ class LlamaCloudSource:
         self._place, self._link, self._pipeline = place, link, pipeline
         self._spool = Spool(self._key(), pipeline.making)
         self._reading = Reading(link, pipeline.id, self._spool)
+        self._embedding = Embedding(place, pipeline) if place.embedder else None
         self._begun = self._done = self._closed = False
 
     @property
@@ -71,7 +73,8 @@ class LlamaCloudSource:
     @property
     def identity(self) -> str:
         """Service and pipeline; a name and an id of one pipeline are one identity."""
-        return f"llamacloud://{self._place.host}#{self._pipeline.id}"
+        anew = f" by {self._place.embedder}" if self._place.embedder else ""
+        return f"llamacloud://{self._place.host}#{self._pipeline.id}{anew}"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -81,29 +84,32 @@ class LlamaCloudSource:
     def describe(self) -> Collection:
         """Return what is there now; everything that is not known yet is read for that."""
         self._reading.refresh()
-        found = self._spool.dimensions()
         statuses = self._link.statuses(self._pipeline.id)
+        bill = self._embedding.bill(self._rows({})) if self._embedding else None
         return Collection(
             name=self._pipeline.name,
             exists=True,
             count=self._spool.count(),
-            space=self._pipeline.space(self._place.metric, self._dimension(found), self.address),
-            notes=tuple(notes(self._place, self._pipeline, self._spool, statuses, self._reading.spared or 0)),
+            space=self._space(),
+            notes=tuple(notes(self._place, self._pipeline, self._spool, statuses, self._reading.spared or 0, bill)),
             extra={"pipeline": self._pipeline.id, "missing_vectors": self._spool.missing().records},
         )
 
     def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Yield all chunks, document by document.
 
-        Raises SourceChanged at the end when a document that was already handed out changed or went meanwhile.
+        Raises SourceChanged at the end when a document that was already handed out changed or went meanwhile,
+        and Refused, before anything is sent to a model, when embedding would cost more than was agreed to.
         """
         if not self._reading.whole:
             self._reading.refresh()
         self._begun = True
-        dimension = self._dimension(self._spool.dimensions()) or 0
+        dimension = self._dimension() or 0
         given: dict[str, bytes] = {}
         for _ in range(_ROUNDS):
-            yield from _pages(self._rows(given), rows, dimension)
+            self._require_agreed(self._rows(dict(given)))
+            for gathered in _gathered(self._rows(given), rows, dimension):
+                yield _page(self._vectored(gathered), dimension)
             self._reading.refresh()
             self._require_same(given)
             if len(given) == len(self._spool.documents()):
@@ -122,7 +128,8 @@ class LlamaCloudSource:
         if not self._reading.whole:
             self._reading.refresh()
         found = self._spool.rows_of(dict.fromkeys(ids.to_pylist()))
-        return _page(found, self._dimension(self._spool.dimensions()) or 0)
+        self._require_agreed(iter(found))
+        return _page(self._vectored(found), self._dimension() or 0)
 
     def retrieve(self, query: str, k: int = 5) -> list[Hit]:
         """Ask the service itself a question: the k chunks nearest by vector, without its reranking.
@@ -139,6 +146,8 @@ class LlamaCloudSource:
             return
         self._closed = True
         self._link.close()
+        if self._embedding is not None:
+            self._embedding.close()
         interrupted = not self._reading.whole or (self._begun and not self._done)
         self._spool.close(keep=interrupted and bool(self._spool.documents()))
 
@@ -147,14 +156,30 @@ class LlamaCloudSource:
 
     def _key(self) -> str:
         # What is carried into the metadata is part of what was read.
-        return f"{','.join(self._place.carry)} {self.identity}"
+        return f"{','.join(self._place.carry)} llamacloud://{self._place.host}#{self._pipeline.id}"
 
-    def _dimension(self, found: dict[int, int]) -> int | None:
+    def _space(self) -> Space:
+        theirs = self._pipeline.space(self._place.metric, self._dimension(), self.address)
+        if self._embedding is None:
+            return theirs
+        mine = self._embedding.space
+        return mine.with_metric(self._place.metric, self.address) if self._embedding.anew else theirs.filled_from(mine)
+
+    def _dimension(self) -> int | None:
         """Return the components of the collection's vectors: as configured where any has so many, else as most have."""
-        configured = self._pipeline.dimension
+        if self._embedding is not None:
+            return self._embedding.space.dimension
+        found, configured = self._spool.dimensions(), self._pipeline.dimension
         if not found or configured in found:
             return configured
         return max(found, key=lambda dimension: (found[dimension], dimension))
+
+    def _require_agreed(self, rows: Iterator[Row]) -> None:
+        if self._embedding is not None:
+            self._embedding.require_agreed(self._embedding.bill(rows))
+
+    def _vectored(self, rows: list[Row]) -> list[Row]:
+        return rows if self._embedding is None else self._embedding.filled(rows)
 
     def _rows(self, given: dict[str, bytes]) -> Iterator[Row]:
         """Yield the chunks of documents that were not given yet, and note what was given."""
@@ -181,18 +206,18 @@ class LlamaCloudSource:
         )
 
 
-def _pages(found: Iterator[Row], rows: int, dimension: int) -> Iterator[Page]:
-    """Gather rows into pages of at most `rows` records and some 16 MiB."""
+def _gathered(found: Iterator[Row], rows: int, dimension: int) -> Iterator[list[Row]]:
+    """Gather what goes onto a page: at most `rows` records and some 16 MiB."""
     waiting: list[Row] = []
     size = 0
     for row in found:
         waiting.append(row)
         size += 4 * dimension + len(row.text or "") * 3 + len(row.metadata or "") * 3
         if len(waiting) >= rows or size >= PAGE_BYTES // 2:
-            yield _page(waiting, dimension)
+            yield waiting
             waiting, size = [], 0
     if waiting:
-        yield _page(waiting, dimension)
+        yield waiting
 
 
 def _page(found: list[Row], dimension: int) -> Page:
