@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from wherry.address import Address
@@ -16,11 +17,13 @@ from wherry.indexing.lease import LEASE_S, Lease, held
 from wherry.indexing.manifest import Generation, Standing, enroll, look, open_generation
 from wherry.indexing.model import Model, Wish
 from wherry.indexing.opening import Choice, Documents, Opened, chunker_of, sources_of
+from wherry.indexing.paying import Till
 from wherry.indexing.place import Place, place_of
 from wherry.indexing.results import IndexResult, Statistics, result_of
 from wherry.indexing.run import Run, SourceRun
 from wherry.indexing.runs import new_run, recorded
 from wherry.indexing.scan import Scan, contents_of, scan
+from wherry.indexing.writer import Writer
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -126,11 +129,17 @@ class Act:
             self._see(self._looked())
             generation = self.standing.live or self._first(number, lease)
             self.place.open(generation.place)
+            writer, statistics = Writer(database), Statistics()
+            till = Till(database, lambda: self.model.embedder, statistics.embedded)
             run = Run(
-                number, generation, self.place, database, lease, self.model, wants.allow_mass_delete, wants.retry,
-                progress=wants.progress,
+                number, generation, self.place, database, lease, self.model, writer, till, wants.allow_mass_delete,
+                wants.retry, wants.progress, statistics,
             )  # fmt: skip
-            with recorded(database, run_id, number, generation.number, "index", run.statistics):
+            with (
+                closing(writer),
+                closing(till),
+                recorded(database, run_id, number, generation.number, "index", run.statistics),
+            ):
                 self._sources(run)
             return self._result(run.statistics, run_id, generation.number, tuple(run.failures), tuple(run.notes))
 

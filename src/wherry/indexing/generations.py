@@ -9,23 +9,26 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 from wherry.address import Address
 from wherry.errors import BadRecord, Integrity, Refused, WherryError
-from wherry.indexing import cache, manifest
+from wherry.indexing import manifest
 from wherry.indexing.database import Database
 from wherry.indexing.diff import Known, compare
 from wherry.indexing.fingerprints import chunk_ids, cut_fp, doc_fp, embed_fp, fingerprint, settings_fp
 from wherry.indexing.lease import LEASE_S, Lease, held
 from wherry.indexing.manifest import Generation, Manifest
 from wherry.indexing.model import Model, Wish
-from wherry.indexing.paying import pay
+from wherry.indexing.paying import Till
 from wherry.indexing.place import Place, opened
 from wherry.indexing.preparing import Piece, Prepared
 from wherry.indexing.results import Rebuild, Statistics
 from wherry.indexing.run import GROUP_CHUNKS
 from wherry.indexing.runs import new_run, recorded
+from wherry.indexing.writer import Writer
 
 _PAGE_DOCUMENTS = 64
 _COPY_SOURCES = """
@@ -78,6 +81,8 @@ class _Build:
     lease: Lease
     model: Model
     statistics: Statistics
+    writer: Writer
+    till: Till
     progress: Callable[[str, int, int | None], None] | None
 
     @property
@@ -104,8 +109,14 @@ def rebuild(
         try:
             with held(place.database, index, run, "rebuild", place.target.shown, lease_s) as lease:
                 new = _begun(beside, index, live, model, lease)
-                build = _Build(index, live, new, place, beside, lease, model, statistics, progress)
-                with recorded(place.database, run, index, new.number, "rebuild", statistics):
+                writer = Writer(place.database)
+                till = Till(place.database, lambda: model.embedder, statistics.embedded)
+                build = _Build(index, live, new, place, beside, lease, model, statistics, writer, till, progress)
+                with (
+                    closing(writer),
+                    closing(till),
+                    recorded(place.database, run, index, new.number, "rebuild", statistics),
+                ):
                     before = model.spent
                     documents, chunks = _built(build)
                     statistics.tokens, statistics.cost = model.spent_since(before)
@@ -188,6 +199,7 @@ def _built(build: _Build) -> tuple[int, int]:
         done += len(page)
         if build.progress is not None:
             build.progress("rebuild", done, documents)
+    build.writer.drain()
     _forget_stale(build)
     with build.database.begin() as connection:
         build.lease.require(connection)
@@ -227,20 +239,24 @@ def _copy(build: _Build, page: list[tuple[str, Known]]) -> None:
     built = _already(build, page)
     prepared = _prepared(build, page, settings)
     wanted = {embed_fp(p.fp, settings): p.text for d in prepared for p in d.pieces}
-    missing = wanted.keys() - cache.have(build.database, list(wanted))
+    missing = build.till.missing(wanted)
     build.statistics.chunks_reused += sum(len(d.pieces) for d in prepared) - len(missing)
-    if missing:
-        refused, fatal = pay(
-            build.database, build.model.embedder, {key: wanted[key] for key in missing}, _counter(build.statistics)
-        )
-        if fatal is not None:
-            raise fatal
-        if refused:
-            raise _refused(build, prepared, settings, refused)
+    _, fatal = build.till.pay(missing)
+    if fatal is not None:
+        build.writer.drain()
+        raise fatal
+    if build.till.refused:
+        raise _refused(build, prepared, settings, build.till.refused)
+    build.writer.give(partial(_put, build, prepared, built, settings))
+
+
+def _put(
+    build: _Build, prepared: list[Prepared], built: dict[tuple[str, str], Known], settings: bytes, database: Database
+) -> None:
     for source in {d.source for d in prepared}:
         mine = [d for d in prepared if d.source == source]
         changes = [compare(d, built.get((source, d.id))) for d in mine]
-        with build.database.begin() as connection:
+        with database.begin() as connection:
             build.lease.require(connection)
             build.beside.change(connection, build.index, build.new.number, changes, settings)
             Manifest(build.index, build.new.number, source).record(connection, changes)
@@ -306,13 +322,6 @@ def _refused(build: _Build, prepared: list[Prepared], settings: bytes, refused: 
         left="readers stay on the live generation; what was embedded is kept",
         next="mend or remove the document and index again, or choose another model",
     )
-
-
-def _counter(statistics: Statistics) -> Callable[[int], None]:
-    def kept(texts: int) -> None:
-        statistics.chunks_embedded += texts
-
-    return kept
 
 
 def _switch(place: Place, index: int, live: Generation, other: Generation, lease: Lease) -> None:

@@ -126,7 +126,7 @@ class _Planned:
                 if stood is not None and self._same(stood, data):
                     self.sums.unchanged += 1
                     continue
-                document = prepare(self.scan.source, self.chunker, item, data, None, b"")
+                document = prepare(self.scan.source.name, self.chunker, self.recipe, item, data, None, b"")
             except (OSError, BadRecord):
                 self.sums.failed += 1
                 continue

@@ -9,7 +9,7 @@ import orjson
 
 from wherry.errors import BadRecord
 from wherry.indexing import fingerprints
-from wherry.indexing.base import Chunk, Chunker, Document, DocumentSource, Listed, Stamp
+from wherry.indexing.base import Chunk, Chunker, Document, Listed, Stamp
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,23 @@ class Prepared:
 
 
 def prepare(
-    source: DocumentSource, chunker: Chunker, item: Listed, data: bytes, stamp: Stamp | None, settings: bytes
+    source: str, chunker: Chunker, recipe: bytes, item: Listed, data: bytes, stamp: Stamp | None, settings: bytes
 ) -> Prepared:
     """Parse and cut a document.
 
-    data: its bytes. settings: the fingerprint of the model's settings. Raises BadRecord for a document that
-    cannot be parsed or holds what no collection can.
+    source: its name. recipe: the fingerprint of parser and chunker. data: its bytes. settings: the fingerprint of
+    the model's settings. Raises BadRecord for a document that cannot be parsed or holds what no collection can.
     """
     document = item.read(data)
     if document.id != item.id:
         raise BadRecord(f"the document calls itself {document.id!r}", where=item.id)
     chunks = chunker.cut(document)
-    recipe = fingerprints.recipe_fp(source.parser, chunker.identity)
     content = fingerprints.source_fp(data)
-    pieces = _pieces(source.name, document, chunks)
+    pieces = _pieces(source, document, chunks)
     embeds = [fingerprints.embed_fp(piece.fp, settings) for piece in pieces]
     meta = fingerprints.fingerprint("metas", *(piece.meta_fp for piece in pieces))
     whole = fingerprints.doc_fp(fingerprints.cut_fp(content, recipe), embeds, meta)
-    return Prepared(item.id, source.name, stamp, content, recipe, whole, pieces)
+    return Prepared(item.id, source, stamp, content, recipe, whole, pieces)
 
 
 def _pieces(source: str, document: Document, chunks: list[Chunk]) -> tuple[Piece, ...]:

@@ -44,6 +44,10 @@ class Statistics:
     tokens: int = 0
     cost: float | None = 0.0
 
+    def embedded(self, texts: int) -> None:
+        """Count texts that were embedded and stored."""
+        self.chunks_embedded += texts
+
     @property
     def changed(self) -> int:
         """How many documents were written."""

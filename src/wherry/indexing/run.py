@@ -1,19 +1,22 @@
 """One index run: what a source lists against what the manifest knows, and the difference made good.
 
-    scan -> one look -> nothing to do, or: lease -> per source: differences -> read, cut -> compare with the
-    manifest -> vectors that are missing, kept as they arrive -> one short transaction that swaps chunks and
-    manifest rows -> orphans, after a complete listing -> index, statistics -> clean mark
+    scan -> one look -> nothing to do, or: lease -> per source: differences -> read, cut (a thread ahead) ->
+    compare with the manifest -> vectors that are missing, kept as they arrive (a thread behind) -> one short
+    transaction that swaps chunks and manifest rows (the same thread) -> orphans, after a complete listing ->
+    index, statistics -> clean mark
 
 No transaction is open while a model is waited for, and a run that dies anywhere is simply run again.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from wherry.errors import BadRecord, MassDelete, WherryError
-from wherry.indexing import cache, letters
+from wherry.indexing import letters
 from wherry.indexing.base import Chunker, Listed
 from wherry.indexing.database import Database
 from wherry.indexing.diff import Change, Known, compare
@@ -22,11 +25,13 @@ from wherry.indexing.lease import Lease
 from wherry.indexing.letters import Letter
 from wherry.indexing.manifest import Difference, Generation, Manifest
 from wherry.indexing.model import Model
-from wherry.indexing.paying import pay
+from wherry.indexing.paying import Till
 from wherry.indexing.place import Place
 from wherry.indexing.preparing import Prepared, prepare
 from wherry.indexing.results import LISTED, Failure, Statistics
 from wherry.indexing.scan import Scan, settled
+from wherry.indexing.writer import Writer
+from wherry.moving.streams import ahead
 
 # So many chunks travel together: enough to keep a model busy, few enough to be searchable soon.
 GROUP_CHUNKS = 512
@@ -44,6 +49,8 @@ class Run:
     database: Database
     lease: Lease
     model: Model
+    writer: Writer
+    till: Till
     allow_mass_delete: bool = False
     retry: bool = False
     progress: Callable[[str, int, int | None], None] | None = None
@@ -52,23 +59,22 @@ class Run:
     notes: list[str] = field(default_factory=list)
     done: int = 0
     total: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def fail(self, failure: Failure) -> None:
         """Count a document that failed."""
-        self.statistics.failed += 1
+        with self._lock:
+            self.statistics.failed += 1
         self.tell(1)
         if len(self.failures) < LISTED:
             self.failures.append(failure)
 
     def tell(self, documents: int) -> None:
         """Tell whoever follows the run that so many more documents are done."""
-        self.done += documents
+        with self._lock:
+            self.done += documents
         if self.progress is not None:
             self.progress("index", self.done, self.total)
-
-    def embedded(self, texts: int) -> None:
-        """Count texts that were embedded and kept."""
-        self.statistics.chunks_embedded += texts
 
 
 class SourceRun:
@@ -101,8 +107,10 @@ class SourceRun:
         run.statistics.scanned += len(self.scan.listed)
         run.total += len(work)
         before = self._counted()
-        for group in _groups(self._prepared(work)):
-            self._settle(group)
+        with ahead(_groups(self._prepared(work)), 1) as groups:
+            for group in groups:
+                self._settle(group)
+        run.writer.drain()
         self._touch()
         if self.scan.deletes:
             self._delete()
@@ -177,7 +185,7 @@ class SourceRun:
                 continue
             try:
                 stamp = item.stamp if settled(item.stamp, self.scan.started_ns) else None
-                document = prepare(self.source, self.chunker, item, data, stamp, self.settings)
+                document = prepare(self.source.name, self.chunker, self.recipe, item, data, stamp, self.settings)
             except (BadRecord, OSError) as error:
                 self._letters += 1
                 self._failed(item.id, error, content)
@@ -196,41 +204,32 @@ class SourceRun:
         return name
 
     def _settle(self, group: list[tuple[Prepared, str | None]]) -> None:
-        """Embed what a group of documents lacks and swap them in."""
+        """Embed what a group of documents lacks, and let them be swapped in."""
         run = self.run
         known = self.manifest.known(run.database, [name for _, name in group if name is not None])
         changes = [compare(document, known.get(name or "")) for document, name in group]
         wanted = {embed_fp(p.fp, self.settings): p.text for change in changes for p in change.pieces}
-        missing = wanted.keys() - cache.have(run.database, list(wanted))
-        refused: dict[bytes, BadRecord] = {}
-        fatal: WherryError | None = None
+        missing = run.till.missing(wanted)
         run.statistics.chunks_reused += sum(len(c.document.pieces) for c in changes) - len(missing)
-        if missing:
-            texts = {key: text for key, text in wanted.items() if key in missing}
-            before = run.statistics.chunks_embedded
-            refused, fatal = pay(run.database, run.model.embedder, texts, run.embedded)
-            if fatal is not None:
-                missing -= cache.have(run.database, list(missing))
-            elif run.statistics.chunks_embedded - before + len(refused) == len(missing):
-                missing = set()
+        lacking, fatal = run.till.pay(missing)
         ready = []
         for change in changes:
             keys = {embed_fp(p.fp, self.settings): p.fp for p in change.pieces}
-            poison = next((key for key in keys if key in refused), None)
+            poison = next((key for key in keys if key in run.till.refused), None)
             if poison is not None:
-                self._poisoned(change, refused[poison], keys[poison])
-            elif not keys.keys() & missing:
+                self._poisoned(change, run.till.refused[poison], keys[poison])
+            elif not keys.keys() & lacking:
                 ready.append(change)
-        self._swap(ready)
+        if ready:
+            run.writer.give(partial(self._swap, ready))
         if fatal is not None:
+            run.writer.drain()
             raise fatal
 
-    def _swap(self, changes: list[Change]) -> None:
+    def _swap(self, changes: list[Change], database: Database) -> None:
         """Put documents in place: one short transaction, old or new for every reader."""
-        if not changes:
-            return
         run = self.run
-        with run.database.begin() as connection:
+        with database.begin() as connection:
             run.lease.require(connection)
             run.place.change(connection, run.index, run.generation.number, changes, self.settings)
             self.manifest.record(connection, changes)
