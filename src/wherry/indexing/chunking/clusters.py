@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 
 _FARTHEST = 64
+_LONGEST_RUN = 1 << 12
 _JOINER = "\u200d"
 
 
@@ -55,6 +56,6 @@ def _letter_of_flag(sign: str) -> bool:
 
 def _run_of_flags(text: str, at: int) -> int:
     start = at
-    while start > 0 and at - start < _FARTHEST and _letter_of_flag(text[start - 1]):
+    while start > 0 and at - start < _LONGEST_RUN and _letter_of_flag(text[start - 1]):
         start -= 1
     return at - start

@@ -108,7 +108,7 @@ class _Section:
                 yield from self._add(_Unit(*piece))
             return
         held = self._held
-        if held is not None and not (self._joins(held, block.level) and self._fits(held, block.end)):
+        if held is not None and not (self._joins(held, block.level, above) and self._fits(held, block.end)):
             yield from self._flush()
             held = None
         if held is None:
@@ -117,11 +117,13 @@ class _Section:
         if held.tail is None:
             held.tail, held.tail_path = block.start, above
 
-    def _joins(self, held: _Held, level: int) -> bool:
-        """Tell whether a heading may stand within a chunk: the chunk is small, and the heading not above it."""
+    def _joins(self, held: _Held, level: int, above: Path) -> bool:
+        """Tell whether a heading may stand within a chunk: the chunk is small, and both are under one heading."""
         if held.body is None:
             return True
-        return level >= held.level and width(self.text, held.start, held.end) < self.chunker.smallest
+        if level < held.level or (held.body and not _shared(held.body, above)):
+            return False
+        return width(self.text, held.start, held.end) < self.chunker.smallest
 
     def _add(self, unit: _Unit) -> Iterator[Span]:
         held = self._held
