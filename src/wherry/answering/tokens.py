@@ -24,7 +24,7 @@ import xxhash
 
 from wherry.answering import english, korean
 from wherry.errors import MissingExtra, Usage
-from wherry.stores.lexical import FAMILIES, MOST_HALVES, Bags, Query
+from wherry.stores.lexical import FAMILIES, FAMILY_BITS, MOST_HALVES, Bags, Query
 
 # Whoever changes what a text turns into raises this.
 VERSION = 1
@@ -32,19 +32,16 @@ MORPHEME, PIECE, STEM = 0, 1, 2
 # So many words at the beginning of a text count one half more.
 LEAD_WORDS = 5
 _MOST_CHARACTERS = 1 << 20
-_KNOWN_TOKENS = 1 << 20
-_WORDS_AT_ONCE = 512
+_KNOWN_WORDS = 1 << 18
+_TEXTS_AT_ONCE = 512
 _HANGUL, _BARE = "가-힣", "぀-ヿ㐀-鿿豈-﫿"
 _RUN = re.compile(
     rf"(?P<hangul>[{_HANGUL}]+)|(?P<bare>[{_BARE}]+)|(?P<number>\d+(?:[.,]\d+)*)"
     rf"|(?P<word>[^\W\d_{_HANGUL}{_BARE}]+)|(?P<sign>[^\w\s])"
 )
 _ENGLISH = re.compile(r"(?<![^\W_])[a-z]+(?![^\W_])")
-_SYLLABLES = re.compile(rf"[{_HANGUL}]+(?:\s+[{_HANGUL}]+)*")
 # Tags of Kiwi that carry meaning; particles, endings, pronouns and marks are left out.
 _MEANING = frozenset({"NNG", "NNP", "NR", "SL", "SN", "SH", "VV", "VA", "XR", "XSN"})
-
-Terms = list[tuple[int, str]]
 
 
 class Tokenizer(Protocol):
@@ -87,37 +84,34 @@ class Pieces:
 
     def bags(self, ids: Sequence[str], texts: Sequence[str | None], metadata: Sequence[str | None]) -> Bags:
         """Return the tokens of some records."""
+        plain = [normalised(text or "") for text in texts]
+        leads = [" ".join(text.partition("\n")[0].split()[:LEAD_WORDS]) for text in plain]
         counted: list[Counter[int]] = []
         lengths = np.zeros((len(ids), FAMILIES), dtype=np.int32)
-        plain = [normalised(text or "") for text in texts]
-        for row, (terms, lead) in enumerate(zip(self._terms(plain), self._leads(plain), strict=True)):
-            for family, _ in terms:
-                lengths[row, family] += 1
-            counts = Counter(map(hashed, terms))
-            halves = Counter({token: 2 * count for token, count in counts.items()})
-            halves.update({token for token in map(hashed, lead) if token in counts})
+        for row, (tokens, lead) in enumerate(zip(self._tokens(plain), self._tokens(leads), strict=True)):
+            lengths[row] = np.bincount(np.array(tokens, dtype=np.uint64) & FAMILY_BITS, minlength=FAMILIES)
+            halves = Counter({token: 2 * count for token, count in Counter(tokens).items()})
+            # A word cut by the end of the lead makes tokens that the text does not have.
+            halves.update({token for token in lead if token in halves})
             counted.append(halves)
         return _bags(ids, texts, metadata, counted, lengths)
 
     def query(self, question: str) -> Query:
         """Return the tokens of a question; the pieces of words that only ask are left out."""
-        plain = normalised(question)
-        plain = _content(plain)
-        asked = set(pieces(korean.content(plain))) | set(stems(plain)) | set(self._more([plain])[0])
-        terms = sorted(asked)
-        tokens = np.array([hashed(term) for term in terms], dtype=np.uint64)
-        return Query(tokens, np.array([self.weights[family] for family, _ in terms], dtype=np.float64))
+        plain = _content(normalised(question))
+        pieces = {token for token in _plain_tokens(korean.content(plain)) if token & (FAMILIES - 1) == PIECE}
+        stems = {token for token in _plain_tokens(plain) if token & (FAMILIES - 1) == STEM}
+        tokens = sorted(pieces | stems | set(self._more([plain])[0]))
+        weights = [self.weights[token & (FAMILIES - 1)] for token in tokens]
+        return Query(np.array(tokens, dtype=np.uint64), np.array(weights, dtype=np.float64))
 
-    def _leads(self, plain: Sequence[str]) -> Iterator[Terms]:
-        return self._terms([" ".join(text.partition("\n")[0].split()[:LEAD_WORDS]) for text in plain])
-
-    def _terms(self, plain: Sequence[str]) -> Iterator[Terms]:
-        for start in range(0, len(plain), _WORDS_AT_ONCE):
-            part = plain[start : start + _WORDS_AT_ONCE]
+    def _tokens(self, plain: Sequence[str]) -> Iterator[list[int]]:
+        for start in range(0, len(plain), _TEXTS_AT_ONCE):
+            part = plain[start : start + _TEXTS_AT_ONCE]
             for text, more in zip(part, self._more(part), strict=True):
-                yield pieces(text) + stems(text) + more
+                yield _plain_tokens(text) + more
 
-    def _more(self, plain: Sequence[str]) -> list[Terms]:
+    def _more(self, plain: Sequence[str]) -> list[list[int]]:
         return [[] for _ in plain]
 
 
@@ -136,13 +130,11 @@ class Morphemes(Pieces):
 
         return f"kiwi-{version('kiwipiepy')}/{version('kiwipiepy_model')}+pieces-v{VERSION}"
 
-    def _more(self, plain: Sequence[str]) -> list[Terms]:
-        found = self._kiwi.tokenize(list(plain))
-        return [[_morpheme(t.form, t.tag) for t in tokens if t.tag.partition("-")[0] in _MEANING] for tokens in found]
-
-
-def _morpheme(form: str, tag: str) -> tuple[int, str]:
-    return (MORPHEME, english.stem(form) if tag == "SL" else form)
+    def _more(self, plain: Sequence[str]) -> list[list[int]]:
+        return [
+            [_morpheme(t.form, t.tag) for t in tokens if t.tag.partition("-")[0] in _MEANING]
+            for tokens in self._kiwi.tokenize(list(plain))
+        ]
 
 
 def normalised(text: str) -> str:
@@ -151,38 +143,56 @@ def normalised(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", sound).casefold()).replace("\x00", " ")
 
 
-def pieces(plain: str) -> Terms:
-    """Return the pieces of a normalised text."""
-    found: Terms = []
-    for match in _SYLLABLES.finditer(plain):
-        found += _pairs("".join(match.group().split()))
+def _plain_tokens(plain: str) -> list[int]:
+    """Return the pieces and stems of a normalised text, as often as they occur."""
+    found: list[int] = []
+    # A chain is what stands between marks: words of syllables with nothing but spaces between them.
+    chain, last, end = 0, "", 0
     for match in _RUN.finditer(plain):
-        kind, text = match.lastgroup, match.group()
-        if kind == "bare":
-            found += _pairs(text)
-        elif kind in ("word", "number") or (kind == "sign" and unicodedata.category(text) == "So"):
-            found.append((PIECE, text))
-    return found
+        kind, text, start = match.lastgroup, match.group(), match.start()
+        if kind != "hangul":
+            found += _word(kind or "", text)
+            continue
+        if chain and not plain[end:start].isspace():
+            found += _single(chain, last)
+            chain = 0
+        if chain:
+            found.append(hashed(PIECE, last + text[0]))
+        found += _word(kind, text)
+        chain, last, end = chain + len(text), text[-1], match.end()
+    return [*found, *_single(chain, last)]
 
 
-def stems(plain: str) -> Terms:
-    """Return the words of a normalised text without particles and endings."""
-    found: Terms = []
-    for match in _RUN.finditer(plain):
-        kind, text = match.lastgroup, match.group()
-        if kind == "hangul":
-            found.append((STEM, korean.stem(text)))
-        elif kind == "word":
-            found.append((STEM, english.stem(text)))
-        elif kind == "number":
-            found.append((STEM, text))
-    return found
+def _single(chain: int, last: str) -> tuple[int, ...]:
+    """Return the piece of a chain of one syllable, which makes no pair."""
+    return (hashed(PIECE, last),) if chain == 1 else ()
 
 
-@lru_cache(maxsize=_KNOWN_TOKENS)
-def hashed(term: tuple[int, str]) -> int:
-    """Return the 64 bits that stand for a term: its hash, and its family in the two lowest."""
-    family, text = term
+@lru_cache(maxsize=_KNOWN_WORDS)
+def _word(kind: str, text: str) -> tuple[int, ...]:
+    """Return the tokens of one run of a text by itself."""
+    pairs = tuple(hashed(PIECE, text[at : at + 2]) for at in range(len(text) - 1))
+    match kind:
+        case "hangul":
+            return (*pairs, hashed(STEM, korean.stem(text)))
+        case "bare":
+            return pairs or (hashed(PIECE, text),)
+        case "word":
+            return (hashed(PIECE, text), hashed(STEM, english.stem(text)))
+        case "number":
+            return (hashed(PIECE, text), hashed(STEM, text))
+    # Of the signs, pictures alone say something.
+    return (hashed(PIECE, text),) if unicodedata.category(text) == "So" else ()
+
+
+@lru_cache(maxsize=_KNOWN_WORDS)
+def _morpheme(form: str, tag: str) -> int:
+    return hashed(MORPHEME, english.stem(form) if tag == "SL" else form)
+
+
+@lru_cache(maxsize=_KNOWN_WORDS)
+def hashed(family: int, text: str) -> int:
+    """Return the 64 bits that stand for a token: its hash, and its family in the two lowest."""
     return xxhash.xxh3_64_intdigest(text.encode()) & ~(FAMILIES - 1) | family
 
 
@@ -199,12 +209,6 @@ def _content(plain: str) -> str:
     """Return a question without the English words that only ask; all of it when nothing would be left."""
     kept = _ENGLISH.sub(lambda match: " " if english.is_asking(match.group()) else match.group(), plain)
     return kept if kept.strip(" ?!.,") else plain
-
-
-def _pairs(text: str) -> Terms:
-    if len(text) == 1:
-        return [(PIECE, text)]
-    return [(PIECE, text[at : at + 2]) for at in range(len(text) - 1)]
 
 
 def _bags(
