@@ -119,11 +119,16 @@ def numbers(column: str, key: str) -> str:
     return f"CASE jsonb_typeof({value}) WHEN 'number' THEN {value} WHEN 'array' THEN 'true'::jsonb END"
 
 
-def require_native(where: Where, hidden: frozenset[str] = frozenset()) -> None:
-    """Raise NotNative for a condition on a key that is stored otherwise than a record has it."""
+def require_native(where: Where, hidden: frozenset[str] = frozenset(), nul: bool = False) -> None:
+    """Raise NotNative for a condition that the column cannot decide as the reference does.
+
+    hidden: keys that are stored otherwise than a record has them. nul: whether texts in the column may hold NUL.
+    """
     for compare in comparisons(where):
         head = compare.key.partition(".")[0]
-        if head == RESERVED or head in hidden or compare.key == RESERVED:
+        if head == RESERVED or head in hidden:
+            raise NotNative
+        if nul and any("\x00" in text for text in (compare.key, *_several(compare.value)) if isinstance(text, str)):
             raise NotNative
 
 

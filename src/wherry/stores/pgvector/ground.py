@@ -69,6 +69,12 @@ class Ground:
     rows: float
     pages: float
 
+    @property
+    def may_hold_nul(self) -> bool:
+        """Whether a text in the metadata may hold NUL, which jsonb refuses."""
+        column = self.table.metadata
+        return column is not None and column.type == "json"
+
 
 def look(connection: psycopg.Connection, table: Table, space: Space) -> Ground:
     """Find out what there is for searching a table whose space is known."""
@@ -84,7 +90,8 @@ def look(connection: psycopg.Connection, table: Table, space: Space) -> Ground:
         next((index for row in usable if (index := _vector_index(row, space.metric))), None),
         metadata_of(table),
         hidden_keys(table),
-        any(row[0] == "gin" and row[2] in (column, quoted) for row in usable),
+        # Metadata that is put together from columns is in no index.
+        not table.fields and any(row[0] == "gin" and row[2] in (column, quoted) for row in usable),
         frozenset(str(key) for row in usable if (key := noted(row[3]).get("numbers")) is not None),
         max(0.0, rows),
         max(1.0, pages),
@@ -96,7 +103,7 @@ def metadata_of(table: Table) -> str | None:
     if table.metadata is None:
         return None
     quoted = table.metadata.quoted.as_string(None)
-    return quoted if table.metadata.type == "jsonb" else f"({quoted})::jsonb"
+    return quoted if table.metadata.type == "jsonb" and not table.fields else f"({quoted})::jsonb"
 
 
 def hidden_keys(table: Table) -> frozenset[str]:

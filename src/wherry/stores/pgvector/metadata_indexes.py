@@ -15,7 +15,6 @@ from psycopg import sql
 
 from wherry.postgres.link import Link
 from wherry.space import Space
-from wherry.stores.layouts import PLAIN
 from wherry.stores.pgvector.catalog import Table
 from wherry.stores.pgvector.filters import numbers
 from wherry.stores.pgvector.ground import MARK, look
@@ -34,7 +33,7 @@ ORDER BY count(*) DESC, key COLLATE "C" LIMIT {most}
 
 def build(link: Link, table: Table, rows: int, live: bool) -> None:
     """Build the indexes that are missing on the metadata of a plain table. live: others may be writing."""
-    if table.metadata is None or table.metadata.type != "jsonb" or table.shape.layout != PLAIN or rows < LEAST_ROWS:
+    if table.metadata is None or table.metadata.type != "jsonb" or not table.direct or rows < LEAST_ROWS:
         return
     with link.begin() as connection:
         ground = look(connection, table, Space())

@@ -109,15 +109,18 @@ class Searching:
         """Return the k nearest records; see `Searchable.search`."""
         known = self._now()
         query = checked(vector, k, known.ground.space, self._server.shown)
-        try:
-            return self._asked(known, query, where, exact)
-        except _CHANGED:
-            # Somebody changed the table since it was looked at.
-            self.forget()
-            with translated(self._server.shown, self._server.secrets):
-                return self._asked(self._now(), query, where, exact)
-        except NotNative:
-            return search_pages(self._scan(), query, where)
+        with translated(self._server.shown, self._server.secrets):
+            try:
+                return self._asked(known, query, where, exact)
+            except (NotNative, *_NO_JSONB):
+                return search_pages(self._scan(), query, where)
+            except _CHANGED:
+                # Somebody changed the table since it was looked at.
+                self.forget()
+            except psycopg.OperationalError:
+                # The server was restarted, or ended what was idle: the other connections are as dead as this one.
+                self._pool.close()
+            return self._asked(self._now(), query, where, exact)
 
     def forget(self) -> None:
         """Look at the table again before the next search."""
@@ -139,7 +142,7 @@ class Searching:
     def _asked(self, known: _Known, query: Query, where: Where | None, exact: bool) -> list[Hit]:
         ground, condition, values = known.ground, None, []
         if where is not None:
-            require_native(where, ground.hidden)
+            require_native(where, ground.hidden, nul=ground.may_hold_nul)
             if ground.metadata is None:
                 if not matches(where, None):
                     return []

@@ -21,11 +21,10 @@ class Statements:
     def __init__(self, ground: Ground) -> None:
         table = ground.table
         self.ground = ground
-        self._rows, self._table = _text(table.rows), _text(table.quoted)
+        self._rows = _text(table.rows)
         self._schema = _text(sql.Identifier(table.types))
         self._vector = _text(table.vector.quoted)
         self._id = _text(selected(table.id, table.id.quoted))
-        self._scope = _text(table.scope.condition) if table.scope else "true"
         metadata = f"{_text(table.metadata.quoted)}::text" if table.metadata else "NULL"
         self._shown = f"{self._id}, {_text(table.text.quoted) if table.text else 'NULL'}, {metadata}"
         self._columns = ", ".join(
@@ -46,13 +45,17 @@ class Statements:
         index, ground = self.ground.index, self.ground
         if index is None:
             return self.exact(k, condition)
-        wanted = k * (BINARY_FACTOR if index.is_binary else 2 if index.is_half and not ground.table.half else 1)
-        wanted *= factor
+        wanted = k * factor
+        if index.is_binary or (index.is_half and not ground.table.half):
+            # What the index compares is coarser than the vectors are: the nearest are chosen among more.
+            wanted *= BINARY_FACTOR if index.is_binary else 2
         conditions = ["wherry_settings.done IS NOT NULL", *([condition] if condition else [])]
         return (
             f"WITH wherry_settings AS MATERIALIZED (SELECT {self._settings(index, wanted)} AS done) "
-            f"SELECT found.* FROM wherry_settings, LATERAL (SELECT {self._shown}, {self._distance} AS distance "
-            f"FROM {self._rows} WHERE {' AND '.join(conditions)} ORDER BY {self._order(index)} LIMIT {wanted}) AS found"
+            f"SELECT {self._shown}, wherry_distance FROM wherry_settings, "
+            f"LATERAL (SELECT {self._columns}, {self._distance} AS wherry_distance "
+            f"FROM {self._rows} WHERE {' AND '.join(conditions)} "
+            f"ORDER BY {self._order(index)} LIMIT {wanted}) AS found ORDER BY wherry_distance LIMIT {k}"
         )
 
     def exact(self, k: int, condition: str | None) -> str:
@@ -71,11 +74,13 @@ class Statements:
     def sample(self, condition: str) -> str:
         """Return the statement that counts rows of a sample: all of them, and those that satisfy the condition."""
         percent = min(100.0, 100.0 * _SAMPLED_PAGES / self.ground.pages)
+        table, rows = self.ground.table, self._rows
+        if table.kind == "r" and not table.fields:
+            rows = f"{_text(table.quoted)} TABLESAMPLE SYSTEM ({percent:.6f}) WHERE {_text(table.condition)}"
         # The vector is mentioned because every parameter has to be.
         return (
-            f"SELECT count(*), count(*) FILTER (WHERE {condition}) FROM (SELECT * FROM {self._table} "
-            f"TABLESAMPLE SYSTEM ({percent:.6f}) WHERE {self._scope} LIMIT {_SAMPLED_ROWS}) AS sampled "
-            f"WHERE {self._query('vector')} IS NOT NULL"
+            f"SELECT count(*), count(*) FILTER (WHERE {condition}) "
+            f"FROM (SELECT * FROM {rows} LIMIT {_SAMPLED_ROWS}) AS sampled WHERE {self._query('vector')} IS NOT NULL"
         )
 
     def _apart(self) -> str:
