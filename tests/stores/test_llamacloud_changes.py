@@ -12,7 +12,7 @@ import pytest
 
 import wherry
 from tests.stores.llamacloud_kit import KEY, TEXTS, address, filled, opened, read, texts
-from wherry.errors import RateLimited, SourceChanged, Unreachable
+from wherry.errors import DiskFull, RateLimited, SourceChanged, Unreachable
 from wherry.moving.retry import retrying
 from wherry.stores.llamacloud import pace, spool
 from wherry.stores.registry import open_source
@@ -214,6 +214,18 @@ def test_a_state_folder_that_cannot_be_written_is_no_obstacle(
     source = opened(server)
     assert texts(source) == held(pipeline)
     source.close()
+
+
+def test_a_full_disk_is_told(server: LlamaCloudServer) -> None:
+    filled(server, documents=12)
+    source = opened(server)
+    # SQLite does not go below what the file has already.
+    source._spool._db.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(DiskFull, match="cannot be kept") as caught:
+        source.describe()
+    assert "WHERRY_HOME" in caught.value.next
+    source._spool._db.execute("PRAGMA max_page_count = 100000")
+    assert source.describe().count == 36
 
 
 def test_settings_that_change_mean_reading_anew(server: LlamaCloudServer) -> None:

@@ -97,6 +97,15 @@ def test_what_cannot_succeed_is_not(
     assert not caught.value.retryable
 
 
+@pytest.mark.parametrize("status", [404, 405, 422])
+def test_a_service_without_a_count_of_states_is_read_too(server: LlamaCloudServer, status: int) -> None:
+    filled(server)
+    server.fail(Failure(status, path="/status-counts"))
+    found = opened(server).describe()
+    assert found.count == 9
+    assert "the service does not say which documents are indexed" in found.notes
+
+
 def test_a_wrong_key_ends_it_at_once(server: LlamaCloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(server)
     monkeypatch.setenv("LLAMA_CLOUD_API_KEY", "llx-wrong-C4n4ry")

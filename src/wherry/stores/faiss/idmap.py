@@ -49,6 +49,9 @@ class IdMap:
     def candidates(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (which, rows): every row whose hash is that of `keys[which]`."""
         which, found = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+        # In order, neighbours are looked for in places that are in the cache already.
+        order = np.argsort(keys)
+        keys = keys[order]
         for held, rows in list(self._runs):
             at = np.searchsorted(held, keys)
             open_ = np.arange(len(keys))
@@ -60,7 +63,7 @@ class IdMap:
                 which.append(open_)
                 found.append(rows[at[open_]])
                 at[open_] += 1
-        return np.concatenate(which), np.concatenate(found)
+        return order[np.concatenate(which)], np.concatenate(found)
 
     def find(self, ids: pa.Array, keys: np.ndarray, ids_at: IdsAt, live: np.ndarray | None = None) -> np.ndarray:
         """Return the rows that hold one of `ids`, ascending; their ids are compared, not only the hashes.

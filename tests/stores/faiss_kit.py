@@ -1,0 +1,75 @@
+"""Making FAISS collections and index files for tests."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import pyarrow as pa
+
+from wherry.record import Record, to_records
+from wherry.space import Metric, Space
+from wherry.stores.base import Index, Readable
+from wherry.stores.registry import open_source, open_target
+
+DIMENSION = 8
+DATA = Path(__file__).parent / "data" / "faiss"
+# Everything is made durable: on a disk most of the time goes into that.
+_MEMORY_DISK = Path("/dev/shm")
+_ENOUGH = 2 << 30
+
+
+@contextmanager
+def quick_folder() -> Iterator[Path]:
+    """Give an empty folder, in memory where there is room for one."""
+    roomy = _MEMORY_DISK.is_dir() and shutil.disk_usage(_MEMORY_DISK).free > _ENOUGH
+    with tempfile.TemporaryDirectory(prefix="wherry-faiss-", dir=_MEMORY_DISK if roomy else None) as name:
+        yield Path(name)
+
+
+def made(address: str, batch: pa.RecordBatch, metric: Metric = Metric.L2, index: Index = Index()) -> str:  # noqa: B008
+    """Make a collection that holds a batch; return its address."""
+    store = open_target(address)
+    space = Space(dimension=batch.schema.field("vector").type.list_size, metric=metric)
+    store.prepare(space, index, batch.num_rows)
+    store.upsert(batch)
+    store.finish(space, index)
+    store.close()
+    return address
+
+
+def held(store: Readable) -> dict[str, Record]:
+    """Return everything a store scans, by id."""
+    return {record.id: record for page in store.scan() for record in to_records(page.records)}
+
+
+def contents(address: str) -> dict[str, tuple[bytes, str | None, Any]]:
+    """Return everything at an address, in comparable form."""
+    source = open_source(address)
+    try:
+        return {i: (np.asarray(r.vector).tobytes(), r.text, r.metadata) for i, r in held(source).items()}
+    finally:
+        source.close()
+
+
+def vectors(rows: int, dimension: int = DIMENSION, seed: int = 3) -> np.ndarray:
+    """Return random vectors, float32 (rows, dimension)."""
+    return np.random.default_rng(seed).standard_normal((rows, dimension)).astype(np.float32)
+
+
+def index_file(path: Path, spec: str, data: np.ndarray, ids: np.ndarray | None = None, metric: int = 1) -> Path:
+    """Write an index made by FAISS's own factory."""
+    index = faiss.index_factory(data.shape[1], spec, metric)
+    index.train(data)
+    if ids is None:
+        index.add(data)
+    else:
+        index.add_with_ids(data, ids)
+    faiss.write_index(index, str(path))
+    return path
