@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-SMOOTHING = 60
+from wherry.stores.lexical import SMOOTHING
+
 # What a weight is before anything was measured.
 UNMEASURED = {"lexical": 1.0, "vector": 0.0}
 

@@ -15,7 +15,7 @@ from wherry.record import vectors_of
 from wherry.space import Space
 from wherry.stores import exact
 from wherry.stores.base import Readable
-from wherry.stores.lexical import Ranked
+from wherry.stores.lexical import FILL, FusedHit, Fusion, Ranked
 
 # Each leg is asked for at least so many records before they are fused.
 DEPTH = 50
@@ -56,7 +56,7 @@ def fused(legs: Legs, k: int) -> list[Fused]:
     if len(found) == k or legs.vector is None:
         return found
     there = {hit.id for hit in found}
-    rest = fuse({"vector": ranked["vector"]}, {"vector": 1e-9})
+    rest = fuse({"vector": ranked["vector"]}, {"vector": FILL})
     return found + [hit for hit in rest if hit.id not in there][: k - len(found)]
 
 
@@ -75,6 +75,11 @@ def hits_of(
     return tuple(_hit(brought[one.id], one) for one in chosen if one.id in brought)
 
 
+def of_store(found: Sequence[FusedHit], fusion: Fusion) -> tuple[Hit, ...]:
+    """Return what a store fused by itself as public hits."""
+    return tuple(_of_store(one, fusion) for one in found)
+
+
 def alone(words: Sequence[Ranked]) -> list[Fused]:
     """Return what the lexical leg found by itself: its score is the score."""
     legs = fuse({"lexical": [(hit.id, hit.score) for hit in words]}, {"lexical": 1.0})
@@ -88,6 +93,23 @@ def _hit(record: Hit, one: Fused) -> Hit:
     return Hit(
         record.id, record.similarity, record.distance, record.text, record.metadata, one.score, parts, record.metric
     )
+
+
+def _of_store(one: FusedHit, fusion: Fusion) -> Hit:
+    hit, parts = one.hit, {}
+    if one.by_words is not None:
+        score = fusion.words[one.by_words - 1].score
+        parts["lexical"] = Part(one.by_words, score, _share("lexical", one.by_words, fusion))
+    if one.by_vector is not None:
+        parts["vector"] = Part(one.by_vector, hit.similarity, _share("vector", one.by_vector, fusion))
+    score = sum(part.share for part in parts.values())
+    if not score and one.by_vector is not None:
+        score = FILL / (fusion.smoothing + one.by_vector)
+    return Hit(hit.id, hit.similarity, hit.distance, hit.text, decoded(hit.metadata), score, parts, hit.metric)
+
+
+def _share(leg: str, rank: int, fusion: Fusion) -> float:
+    return fusion.weights.get(leg, 0.0) / (fusion.smoothing + rank)
 
 
 def _fetched(store: Readable, ids: Sequence[str], query: np.ndarray | None, space: Space) -> list[Hit]:

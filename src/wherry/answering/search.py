@@ -25,10 +25,13 @@ from wherry.models.base import Embedder
 from wherry.moving.opening import reading
 from wherry.space import Space
 from wherry.stores.base import Readable
+from wherry.stores.lexical import Fuses, Fusion
 from wherry.where import Where, parse, parse_text
 
 MODES = ("hybrid", "vector", "lexical")
 Condition = Where | Mapping[str, Any] | str
+# What leaves the vector leg out of a hybrid search, and is said: words still answer.
+_LEFT_OUT = (NoModel, MissingExtra, UnknownMetric, Unsupported, Unreachable, TimedOut, RateLimited)
 Found = tuple[tuple[Hit, ...], tuple[str, ...]]
 
 
@@ -125,13 +128,21 @@ class Searcher:
         try:
             asked = self.vector_of(query)
             weights, notes = hybrid.weights_of(self.words.agreement(self.embedder, self.space))
-            near = vector.nearest(self.store, asked, depth, where, exact)
-        except (NoModel, MissingExtra, UnknownMetric, Unsupported, Unreachable, TimedOut, RateLimited) as error:
-            left_out = f"the vector leg was left out: {error.what}"
-            chosen = hybrid.alone(ranked)[:k]
-            return hybrid.hits_of(self.store, chosen, None, None, Space()), (*self.words.notes, left_out)
-        chosen = hybrid.fused(hybrid.Legs(ranked, near, weights), k)
-        return hybrid.hits_of(self.store, chosen, near, asked, self.space), (*self.words.notes, *notes)
+            hits = self._fused(asked, Fusion(ranked, weights, depth, k), where, exact)
+        except _LEFT_OUT as error:
+            notes = (f"the vector leg was left out: {error.what}",)
+            hits = hybrid.hits_of(self.store, hybrid.alone(ranked)[:k], None, None, Space())
+        return hits, (*self.words.notes, *notes)
+
+    def _fused(self, asked: np.ndarray, fusion: Fusion, where: Where | None, exact: bool) -> tuple[Hit, ...]:
+        """Fuse in the store where it can, which is one round trip; else ask the vector leg and fuse here."""
+        if isinstance(self.store, Fuses):
+            found = self.store.fused(asked, fusion, where, exact)
+            if found is not None:
+                return hybrid.of_store(found, fusion)
+        near = vector.nearest(self.store, asked, fusion.depth, where, exact)
+        chosen = hybrid.fused(hybrid.Legs(fusion.words, near, fusion.weights), fusion.k)
+        return hybrid.hits_of(self.store, chosen, near, asked, self.space)
 
     def close(self) -> None:
         """Close the words and the embedder that was opened here; the store stays open."""

@@ -16,9 +16,14 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from wherry.stores.base import Hit
 from wherry.where import Where
 
 K1, B = 1.2, 0.75
+# Of reciprocal ranks: weight / (SMOOTHING + rank).
+SMOOTHING = 60
+# What a leg weighs that has no weight: it fills up, and never comes before what the other leg found.
+FILL = 1e-9
 FAMILIES = 4
 FAMILY_BITS = np.uint64(FAMILIES - 1)
 MOST_HALVES = 255
@@ -143,6 +148,40 @@ class Lexical(Protocol):
 
     def close(self) -> None:
         """Release files and connections; a second call does nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How two rankings become one. words: what words found, best first. weights: of `lexical` and `vector`.
+
+    depth: how many records the vector leg is asked for. smoothing: of weight / (smoothing + rank). A leg that weighs
+    nothing only fills up what the other left empty. spare: so many more are asked for, because some may be gone.
+    """
+
+    words: Sequence[Ranked]
+    weights: Mapping[str, float]
+    depth: int
+    k: int
+    smoothing: int = SMOOTHING
+    spare: int = 4
+
+
+@dataclass(frozen=True)
+class FusedHit:
+    """A record that a store's own fusion found. by_vector, by_words: its rank in each leg, None where it is not."""
+
+    hit: Hit
+    by_vector: int | None
+    by_words: int | None
+
+
+@runtime_checkable
+class Fuses(Protocol):
+    """A store that asks its vectors, fuses, and brings the records along in one round trip."""
+
+    def fused(self, vector: np.ndarray, fusion: Fusion, where: Where | None, exact: bool) -> list[FusedHit] | None:
+        """Return the k best records of both legs, best first, ties by id; None where it has to be done apart."""
         ...
 
 
