@@ -20,6 +20,8 @@ from wherry.stores.pgvector import cards, changes, ground, indexes, keys, layout
 from wherry.stores.pgvector.catalog import Table, require_name
 from wherry.stores.pgvector.layouts import Asked
 from wherry.stores.pgvector.reading import Form, copied, joined, listed, pages
+from wherry.stores.pgvector.searching import Searching
+from wherry.where import Where
 
 OPTIONS = {"id", "vector", "text", "metadata", "fields", "schema", "metric", "layout", "collection"}
 MAX_DIMENSION = 16_000
