@@ -39,7 +39,7 @@ class SentenceTransformerEmbedder:
     def space(self) -> Space:
         """Return the card of its vectors."""
         return Space(
-            dimension=self.spec.whole("dim") or self._model.get_sentence_embedding_dimension(),
+            dimension=self.spec.whole("dim") or self._dimension,
             metric=Metric.COSINE,
             provider="st",
             model=Path(self.spec.model).name,
@@ -63,6 +63,12 @@ class SentenceTransformerEmbedder:
     def close(self) -> None:
         """Release the model's memory."""
         self._model = None
+
+    @property
+    def _dimension(self) -> int | None:
+        # Version 5 gave the method another name.
+        tell = getattr(self._model, "get_embedding_dimension", None)
+        return tell() if tell else self._model.get_sentence_embedding_dimension()
 
     def _require_read(self, longest: int) -> None:
         # The library cuts a long text in silence.
