@@ -64,7 +64,8 @@ class Link:
         """Return how many documents are in which state of ingestion, None where the service does not say."""
         try:
             answer = self._object(self._ask(lambda: self._documents.get_status_counts(pipeline)))
-        except NoSuchCollection:
+        except (NoSuchCollection, Rejected):
+            # An older service has no such question; what it would tell is good to know and no more.
             return None
         counts = answer.get("counts")
         return {str(k): v for k, v in counts.items() if isinstance(v, int)} if isinstance(counts, dict) else None

@@ -59,6 +59,8 @@ def _dimensions(pipeline: Pipeline, found: dict[int, int]) -> Iterator[str]:
 
 
 def _documents(spool: Spool, statuses: dict[str, int] | None) -> Iterator[str]:
+    if statuses is None:
+        yield "the service does not say which documents are indexed"
     unfinished = {k: n for k, n in (statuses or {}).items() if n and k not in _INDEXED}
     if unfinished:
         said = ", ".join(f"{n:,} {status}" for status, n in sorted(unfinished.items()))

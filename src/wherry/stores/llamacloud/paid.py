@@ -13,6 +13,7 @@ import numpy as np
 
 from wherry.space import Space
 from wherry.state import home
+from wherry.stores.llamacloud.spool import written
 
 _AT_ONCE = 500
 
@@ -23,7 +24,8 @@ class Paid:
     def __init__(self, space: Space) -> None:
         self._lock = threading.Lock()
         card = hashlib.sha256(repr(sorted(space.to_dict().items())).encode()).hexdigest()[:16]
-        self._db = _opened(home() / "llamacloud" / f"vectors-{card}.sqlite3")
+        self._path = home() / "llamacloud" / f"vectors-{card}.sqlite3"
+        self._db = _opened(self._path)
         with self._lock:
             self._db.execute("CREATE TABLE IF NOT EXISTS vectors (text BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID")
 
@@ -41,7 +43,7 @@ class Paid:
     def keep(self, vectors: Iterable[tuple[str, np.ndarray]]) -> None:
         """Keep vectors, durably; float32."""
         entries = [(_key(text), vector.astype("<f4").tobytes()) for text, vector in vectors]
-        with self._lock:
+        with self._lock, written(self._path):
             self._db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", entries)
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from typing import IO
 
 import pyarrow as pa
 
+from wherry.errors import DiskFull, StoreError
 from wherry.models.tokens import estimate
 from wherry.state import file_name, home
 from wherry.stores.llamacloud.chunks import MISSING, Row
@@ -196,13 +197,16 @@ class Spool:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        with written(self._path):
+            self._db.execute("BEGIN")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                # A full disk has ended the transaction already.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
 
     def _one(self, statement: str, *values: str) -> tuple[int, ...]:
         with self._lock:
@@ -211,6 +215,21 @@ class Spool:
     def _remove(self) -> None:
         for ending in ("", "-wal", "-shm"):
             Path(f"{self._path}{ending}").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Turn what SQLite says of a file that cannot be written into an error of Wherry."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        kind = DiskFull if "full" in str(error) else StoreError
+        raise kind(
+            f"what is read from LlamaCloud cannot be kept meanwhile: {error}",
+            where=str(path.parent),
+            left="nothing was changed at the service",
+            next="make room there, or set WHERRY_HOME to another folder",
+        ) from None
 
 
 def _place(identity: str) -> tuple[Path, IO[str] | None]:
@@ -253,4 +272,4 @@ def _digest(rows: list[Row]) -> bytes:
     return state.digest()
 
 
-__all__ = ["Held", "Missing", "Spool"]
+__all__ = ["Held", "Missing", "Spool", "written"]
