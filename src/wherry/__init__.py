@@ -30,16 +30,19 @@ if TYPE_CHECKING:
         Usage,
         WherryError,
     )
+    from wherry.indexing.act import index
+    from wherry.indexing.results import IndexResult
     from wherry.models.base import Chat, Embedder, Message, Reply
     from wherry.models.registry import open_chat, open_embedder
     from wherry.models.structured import structured
-    from wherry.indexing.act import index
-    from wherry.indexing.results import IndexResult
     from wherry.moving.plan import plan
     from wherry.moving.results import Difference, Level, Loss, Plan, SyncResult, Verification
     from wherry.moving.sync import sync
     from wherry.moving.verify import verify
     from wherry.record import Record, Reject
+    from wherry.routing.book import Route
+    from wherry.routing.reader import route
+    from wherry.routing.switching import Switched, rollback, switch
     from wherry.space import Metric, Space
     from wherry.stores.pgvector.models import from_model
     from wherry.stores.registry import open_source, open_target
@@ -71,6 +74,9 @@ _HOMES = {
     "wherry.moving.sync": ("sync",),
     "wherry.moving.verify": ("verify",),
     "wherry.record": ("Record", "Reject"),
+    "wherry.routing.book": ("Route",),
+    "wherry.routing.reader": ("route",),
+    "wherry.routing.switching": ("Switched", "rollback", "switch"),
     "wherry.space": ("Metric", "Space"),
     "wherry.stores.pgvector.models": ("from_model",),
     "wherry.stores.registry": ("open_source", "open_target"),
@@ -81,6 +87,9 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "plan",
     "sync",
     "verify",
+    "route",
+    "switch",
+    "rollback",
     "index",
     "search",
     "evaluate",
@@ -105,8 +114,10 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "Plan",
     "Record",
     "Reject",
+    "Route",
     "Reply",
     "Space",
+    "Switched",
     "SyncResult",
     "Verification",
     "WherryError",

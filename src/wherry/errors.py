@@ -8,6 +8,7 @@
     │   ├── NoModel              the collection does not say which model made its vectors
     │   ├── MissingExtra         the engine's package is not installed
     │   ├── BadAddress           the address cannot be read
+    │   ├── NoSuchRoute          there is no route of this name
     │   ├── WrongDimension       a vector has another number of components than the collection's
     │   └── Unsupported          the engine cannot do this
     ├── Refused              3
@@ -15,7 +16,9 @@
     │   ├── MassDelete           too many deletions at once
     │   ├── SpaceMismatch        two collections whose vectors may not be mixed
     │   ├── UnknownMetric        the metric is not recorded and must not be guessed
-    │   └── NotEnoughSpace       the plan needs more disk than there is
+    │   ├── NotEnoughSpace       the plan needs more disk than there is
+    │   ├── NotVerified          nobody proved the two sides equal
+    │   └── WouldLoseWrites      writes made since would be lost
     ├── StoreError           4
     │   ├── Unreachable *        the store does not answer
     │   ├── TimedOut *           no answer in time; the outcome is unknown
@@ -43,7 +46,6 @@ command; it never holds a credential or the body of a record.
 from __future__ import annotations
 
 from typing import Any
-
 
 AGAIN = "see that it is up, then run the same again: it goes on from there"
 
@@ -110,6 +112,10 @@ class MissingExtra(Usage):
     """The package of this engine is not installed."""
 
 
+class NoSuchRoute(Usage):
+    """There is no route of this name."""
+
+
 class BadAddress(Usage):
     """The address cannot be read."""
 
@@ -146,6 +152,14 @@ class UnknownMetric(Refused):
 
 class NotEnoughSpace(Refused):
     """The disk has less room than the plan needs."""
+
+
+class NotVerified(Refused):
+    """Nobody proved the two sides equal."""
+
+
+class WouldLoseWrites(Refused):
+    """Writes made since would be lost."""
 
 
 class StoreError(WherryError):

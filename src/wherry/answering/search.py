@@ -56,9 +56,19 @@ def search(
     store and model.
     """
     started = time.perf_counter()
-    with reading(in_) as store, closing(Searcher(store, embedder, tokenizer)) as searcher:
+    with reading(resolved(in_)) as store, closing(Searcher(store, embedder, tokenizer)) as searcher:
         found = searcher.search(query, k, mode, where, exact=exact)
     return found.after(time.perf_counter() - started)
+
+
+def resolved(in_: str | Path | Address | Readable) -> str | Path | Address | Readable:
+    """Return what to read: where a route leads when a name of one was given."""
+    if not isinstance(in_, str):
+        return in_
+    # A route reads through this module; it is asked for only when a name may be one.
+    from wherry.routing.resolving import address_of
+
+    return address_of(in_)
 
 
 class Searcher:

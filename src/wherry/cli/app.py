@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from wherry.cli import measure_app
+from wherry.cli import measure_app, route_app
 from wherry.cli.index_app import app as index
 
 Job = Callable[[], int]
@@ -39,6 +39,9 @@ app.add_typer(runs, name="runs", invoke_without_command=True)
 app.add_typer(index, name="index")
 app.add_typer(measure_app.lexicon, name="lexicon")
 app.command("evaluate")(measure_app.evaluate)
+app.add_typer(route_app.routes, name="route")
+app.command("switch")(route_app.switch)
+app.command("rollback")(route_app.rollback)
 
 
 def _version(wanted: bool) -> None:

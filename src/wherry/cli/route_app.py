@@ -1,0 +1,141 @@
+"""`wherry route`, `wherry switch`, `wherry rollback`: their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
+
+import typer
+
+Job = Callable[[], int]
+
+Name = Annotated[str, typer.Argument(metavar="ROUTE", help="Name that readers use.", show_default=False)]
+To = Annotated[str, typer.Argument(metavar="ADDRESS", help="Collection it leads to.", show_default=False)]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Kept in the history.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Print a traceback when something goes wrong.")]
+
+routes = typer.Typer(
+    rich_markup_mode=None,
+    help="""Names that readers use, each leading to a collection.
+
+    \b
+    Example:
+      wherry route set welno chroma:./welno#welno_medical_knowledge
+      wherry route show welno
+    """,
+)
+
+
+@routes.command("set")
+def set_route(
+    name: Name,
+    address: To,
+    toggle: Annotated[
+        str | None, typer.Option(metavar="VARIABLE", help="Environment variable that decides.", show_default=False)
+    ] = None,
+    on: Annotated[
+        str | None, typer.Option("--on", metavar="ADDRESS", help="Where it leads when true.", show_default=False)
+    ] = None,
+    off: Annotated[
+        str | None, typer.Option("--off", metavar="ADDRESS", help="Where it leads when false.", show_default=False)
+    ] = None,
+    why: Why = "",
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Make a route.
+
+    \b
+    Example:
+      wherry route set welno pgvector:#guides
+      wherry route set welno pgvector:#guides --toggle USE_LOCAL_VECTOR_DB --on chroma:./db#guides
+    """
+    from wherry.cli import route
+
+    return partial(route.set_route, name, address, toggle, on, off, why, json)
+
+
+@routes.command("list")
+def list_routes(json: Json = False, debug: Debug = False) -> Job:
+    """List every route.
+
+    \b
+    Example:
+      wherry route list
+    """
+    from wherry.cli import route
+
+    return partial(route.list_routes, json)
+
+
+@routes.command("show")
+def show_route(name: Name, json: Json = False, debug: Debug = False) -> Job:
+    """Show where a route leads, and its history: when, who, what, why.
+
+    \b
+    Example:
+      wherry route show welno
+    """
+    from wherry.cli import route
+
+    return partial(route.show_route, name, json)
+
+
+@routes.command("remove")
+def remove_route(name: Name, why: Why = "", json: Json = False, debug: Debug = False) -> Job:
+    """Remove a route; collections and history stay.
+
+    \b
+    Example:
+      wherry route remove welno
+    """
+    from wherry.cli import route
+
+    return partial(route.remove_route, name, why, json)
+
+
+def switch(
+    name: Name,
+    address: To,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare both sides now, value by value.")] = False,
+    waive: Annotated[
+        str,
+        typer.Option("--waive", metavar="REASON", help="Go without a proof; the reason is kept.", show_default=False),
+    ] = "",
+    why: Why = "",
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Lead a route to ADDRESS, after a fresh proof that both sides are equal.
+
+    \b
+    Example:
+      wherry switch welno chroma:./db#guides --verify
+    """
+    from wherry.cli import route
+
+    return partial(route.switch_route, name, address, verify, waive, why, json)
+
+
+def rollback(
+    name: Name,
+    waive_writes: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Give up to N writes up instead of carrying them.", show_default=False),
+    ] = None,
+    no_carry: Annotated[bool, typer.Option("--no-carry", help="Refuse when something was written since.")] = False,
+    why: Why = "",
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Lead a route back to where it led before; what was written since is carried back first.
+
+    \b
+    Example:
+      wherry rollback welno
+    """
+    from wherry.cli import route
+
+    return partial(route.roll_back, name, waive_writes, not no_carry, why, json)
