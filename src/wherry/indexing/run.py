@@ -69,6 +69,12 @@ class Run:
         if len(self.failures) < LISTED:
             self.failures.append(failure)
 
+    def same(self, documents: int) -> None:
+        """Count documents that needed nothing."""
+        with self._lock:
+            self.statistics.unchanged += documents
+        self.tell(documents)
+
     def tell(self, documents: int) -> None:
         """Tell whoever follows the run that so many more documents are done."""
         with self._lock:
@@ -105,18 +111,23 @@ class SourceRun:
         self.manifest.soil(run.database, chunker_spec, origin, self.recipe)
         work = self._look()
         run.statistics.scanned += len(self.scan.listed)
+        run.statistics.unchanged += len(self.scan.listed) - len(work)
         run.total += len(work)
         before = self._counted()
-        with ahead(_groups(self._prepared(work)), 1) as groups:
-            for group in groups:
-                self._settle(group)
-        run.writer.drain()
+        try:
+            with ahead(_groups(self._prepared(work)), 1) as groups:
+                for group in groups:
+                    self._settle(group)
+            run.writer.drain()
+        except BaseException:
+            # What was not reached is not indexed, and the numbers say so.
+            run.statistics.failed += len(work) - (self._counted() - before)
+            raise
         self._touch()
         if self.scan.deletes:
             self._delete()
         if not self.scan.complete:
             run.notes.append(f"{self.source.name} could not be listed to its end, so nothing was deleted from it")
-        run.statistics.unchanged += len(self.scan.listed) - (self._counted() - before)
 
     def finish(self) -> None:
         """Set the clean mark, unless something is left that the next run has to look at."""
@@ -125,7 +136,8 @@ class SourceRun:
             self.manifest.clean(self.run.database, self.scan.fingerprint, unsure, self.scan.started_ns, self._letters)
 
     def _counted(self) -> int:
-        return self.run.statistics.changed + self.run.statistics.failed
+        statistics = self.run.statistics
+        return statistics.changed + statistics.failed + statistics.unchanged
 
     def _look(self) -> list[Listed]:
         """Return the documents to read; take note of the ones the source no longer has."""
@@ -176,7 +188,7 @@ class SourceRun:
             known = self._known[item.id]
             if known.source_fp == content and known.recipe_fp == self.recipe:
                 self._touched.append((item.id, item))
-                self.run.tell(1)
+                self.run.same(1)
                 continue
             letter = self._dead.get(item.id)
             if letter is not None and letter.holds(content, self.recipe) and not self.run.retry:
@@ -236,12 +248,14 @@ class SourceRun:
             letters.remove(connection, self.manifest.key, [change.document.id for change in changes])
         for change in changes:
             self._count(change)
-        run.tell(len(changes))
 
     def _count(self, change: Change) -> None:
         statistics = self.run.statistics
-        if change.kind != "unchanged":
+        if change.kind == "unchanged":
+            self.run.same(1)
+        else:
             setattr(statistics, change.kind, getattr(statistics, change.kind) + 1)
+            self.run.tell(1)
 
     def _poisoned(self, change: Change, error: BadRecord, chunk_fp: bytes) -> None:
         """Record a document with a text the model refuses; the one it was renamed from stays."""

@@ -30,7 +30,7 @@ WHERE d."index" = $1 AND d.generation = $2
 """
 _RUNS = """
 SELECT id, act, generation, state, started_at::timestamp(0)::text, ended_at::timestamp(0)::text, statistics, error
-FROM wherry.runs WHERE "index" = $1 ORDER BY started_at DESC LIMIT $2
+FROM wherry.runs r WHERE "index" = $1 ORDER BY r.started_at DESC, r.id DESC LIMIT $2
 """
 _SHARE = """
 SELECT (SELECT count(*) FROM wherry.documents WHERE "index" = $1 AND generation = $2)::float
