@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
 from qdrant_client import QdrantClient, models
 
@@ -18,7 +19,7 @@ from wherry.cli import main
 from wherry.errors import AuthFailed
 from wherry.stores.llamacloud.place import KEY_VARIABLES
 from wherry.stores.registry import open_source, probes
-from wherry.testing.llamacloud_pipelines import qdrant_sink
+from wherry.testing.llamacloud_pipelines import postgres_sink, qdrant_sink
 from wherry.testing.llamacloud_server import LlamaCloudServer
 from wherry.testing.qdrant_server import QdrantServer
 
@@ -119,6 +120,30 @@ def test_the_store_behind_a_pipeline_is_read(
         monkeypatch.setenv("QDRANT_API_KEY", "wrong")
         with pytest.raises(AuthFailed):
             open_source(address(server, metric=None, via="sink"))
+
+
+def test_a_postgres_behind_a_pipeline_is_read(
+    server: LlamaCloudServer, pg: psycopg.Connection, name: str, tmp_path: Path
+) -> None:
+    # As LlamaIndex makes its tables, which is what LlamaCloud writes with.
+    pg.execute("CREATE EXTENSION IF NOT EXISTS vector")
+    pg.execute(
+        f"CREATE TABLE data_{name} (id bigserial PRIMARY KEY, text varchar NOT NULL, metadata_ json, node_id varchar,"
+        " embedding vector(4))"
+    )
+    pg.execute(
+        f"INSERT INTO data_{name} (text, metadata_, node_id, embedding) VALUES (%s, %s, %s, %s)",
+        ("공복혈당", json.dumps({"file_name": "혈당.pdf"}), "node-1", "[1,2,3,4]"),
+    )
+    info = pg.info
+    place = {"host": info.host, "port": info.port, "user": info.user, "database": info.dbname}
+    filled(server, data_sink=postgres_sink(name.upper(), embed_dim=4, **place))
+    source = open_source(address(server, metric=None, via="sink"))
+    [record] = read(source)[0].values()
+    assert (record.text, (record.metadata or {})["file_name"]) == ("공복혈당", "혈당.pdf")
+    assert np.array_equal(record.vector, [1, 2, 3, 4])
+    source.close()
+    pg.execute(f"DROP TABLE data_{name}")
 
 
 def test_doctor_lists_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from wherry.errors import (
     WherryError,
 )
 from wherry.stores.llamacloud import pace
+from wherry.testing.llamacloud_pipelines import Document
 from wherry.testing.llamacloud_server import Failure, LlamaCloudServer
 
 pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
@@ -160,6 +161,20 @@ def test_nobody_listens() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(Unreachable):
             wherry.plan(f"llamacloud+http://127.0.0.1:{port}#x", "memory:#y")
+
+
+@pytest.mark.parametrize("name", ["", "..", "."])
+def test_a_document_nobody_can_ask_for_is_told(server: LlamaCloudServer, name: str) -> None:
+    pipeline = filled(server)
+    pipeline.put(Document(name, "", {}, []))
+    with pytest.raises(Rejected, match="an id that cannot be asked for"):
+        opened(server).describe()
+
+
+@pytest.mark.parametrize("name", ["안내/둘", "a b?c#d%2F", "../chunks"])
+def test_ids_with_signs_of_their_own_are_asked_for_as_they_are(server: LlamaCloudServer, name: str) -> None:
+    filled(server).add(name, ["하나"])
+    assert opened(server).describe().count == 10
 
 
 def test_a_pipeline_that_goes_while_it_is_read(server: LlamaCloudServer) -> None:

@@ -111,6 +111,13 @@ def test_without_vectors_it_says_what_embedding_anew_takes(server: LlamaCloudSer
     assert {reject.reason for reject in rejects} == {"MissingVector"}
 
 
+def test_texts_come_with_or_without_vectors(server: LlamaCloudServer) -> None:
+    filled(server, documents=1).add("빈", ["벡터 없음"], vectors=False)
+    found = {text: json.loads(metadata or "") for _, text, metadata in opened(server).texts()}
+    assert len(found) == 4
+    assert found["벡터 없음"]["document_id"] == "빈"
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [

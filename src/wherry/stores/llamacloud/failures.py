@@ -64,6 +64,9 @@ class Failures:
             raise self.error(Unreachable, f"LlamaCloud does not answer ({reason})") from None
         except APIError as error:
             raise self.error(Rejected, f"the client refused the answer ({type(error).__name__})") from None
+        except ValueError:
+            # An id that is empty or a step in a path: nothing was sent.
+            raise self.error(Rejected, "the service gave an id that cannot be asked for") from None
 
     def error(self, kind: type[StoreError], what: str) -> StoreError:
         """Return an error that shows no secret."""

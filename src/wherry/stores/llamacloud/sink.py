@@ -65,7 +65,8 @@ def sink_of(found: Any) -> Sink | None:
 def _postgres(sink: Sink, component: dict[str, Any]) -> Sink:
     # The table as LlamaIndex names it, which is what writes there.
     table = f"data_{str(component.get('table_name', '')).lower()}"
-    user, host = quote(str(component.get("user", "")), safe=""), str(component.get("host", ""))
+    # A host may be the folder of a socket, or an IPv6 address in brackets.
+    user, host = quote(str(component.get("user", "")), safe=""), quote(str(component.get("host", "")), safe="[]:")
     database = quote(str(component.get("database", "")), safe="")
     schema = component.get("schema_name") or "public"
     address = f"postgresql://{user}@{host}:{component.get('port', 5432)}/{database}#{quote(table, safe='')}"

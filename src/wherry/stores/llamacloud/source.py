@@ -131,6 +131,13 @@ class LlamaCloudSource:
         self._require_agreed(iter(found))
         return _page(self._vectored(found), self._dimension() or 0)
 
+    def texts(self) -> Iterator[tuple[str, str | None, str | None]]:
+        """Yield id, text and metadata (JSON text) of every chunk that was last read, those without a vector too."""
+        if not self._reading.whole:
+            self._reading.refresh()
+        for row in self._rows({}):
+            yield row.id, row.text, row.metadata
+
     def retrieve(self, query: str, k: int = 5) -> list[Hit]:
         """Ask the service itself a question: the k chunks nearest by vector, without its reranking.
 
