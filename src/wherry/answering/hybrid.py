@@ -10,12 +10,14 @@ import pyarrow as pa
 
 from wherry.answering.agreement import Agreement
 from wherry.answering.fusion import UNMEASURED, Fused, fuse
-from wherry.answering.hits import Hit, Part, decoded
+from wherry.answering.hits import Hit, Part, decoded, of_vectors
 from wherry.record import vectors_of
 from wherry.space import Space
 from wherry.stores import exact
 from wherry.stores.base import Readable
 from wherry.stores.lexical import FILL, FusedHit, Fusion, Ranked
+
+__all__ = ["DEPTH", "Legs", "alone", "depth", "fused", "hits_of", "of_store", "of_vectors", "weights_of"]
 
 # Each leg is asked for at least so many records before they are fused.
 DEPTH = 50

@@ -132,7 +132,7 @@ class Morphemes(Pieces):
 
     def _more(self, plain: Sequence[str]) -> list[list[int]]:
         return [
-            [_morpheme(t.form, t.tag) for t in tokens if t.tag.partition("-")[0] in _MEANING]
+            [_morpheme(t.form, t.tag) for t in tokens if t.tag.partition("-")[0] in _MEANING and t.form.isalnum()]
             for tokens in self._kiwi.tokenize(list(plain))
         ]
 

@@ -95,6 +95,10 @@ class Words:
             with upkeep.writing(self.store):
                 lexical.keep(replace(state, notes={**state.notes, _NOTE: noted}))
 
+    def stale(self) -> None:
+        """Look at the collection again before the next question."""
+        self._checked = 0.0
+
     def close(self) -> None:
         """Let go of the words."""
         with self._lock:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import psycopg
@@ -28,11 +28,12 @@ from wherry.postgres.pool import Pool
 from wherry.record import Page, make_batch
 from wherry.stores.base import Hit
 from wherry.stores.exact import Query, checked, search_pages, similarity
+from wherry.stores.lexical import FusedHit, Fusion
 from wherry.stores.pgvector.catalog import Table
 from wherry.stores.pgvector.filters import Filter, NotNative, require_native, served
+from wherry.stores.pgvector.fusing import FusedStatements, Placed, parameters_of, placed
 from wherry.stores.pgvector.ground import Ground
 from wherry.stores.pgvector.jsonb import RESERVED, from_column
-from wherry.stores.pgvector.statements import Statements
 from wherry.where import Where, matches
 
 # What somebody else changes in the table (its index, its metric) is noticed after this long.
@@ -49,6 +50,7 @@ JOIN pg_extension e ON e.extnamespace = n.oid WHERE e.extname = 'vector' AND t.t
 """
 _CHANGED = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction)
 _NO_JSONB = (psycopg.errors.UntranslatableCharacter, psycopg.errors.NumericValueOutOfRange)
+T = TypeVar("T")
 Row = tuple[str, str | None, str | None, float]
 
 
@@ -69,7 +71,7 @@ class _Known:
     """What was found out about the table, and when."""
 
     ground: Ground
-    statements: Statements
+    statements: FusedStatements
     table: Table
     at: float
 
@@ -107,20 +109,33 @@ class Searching:
 
     def search(self, vector: np.ndarray, k: int, where: Where | None, exact: bool) -> list[Hit]:
         """Return the k nearest records; see `Searchable.search`."""
-        known = self._now()
-        query = checked(vector, k, known.ground.space, self._server.shown)
-        with translated(self._server.shown, self._server.secrets):
-            try:
-                return self._asked(known, query, where, exact)
-            except (NotNative, *_NO_JSONB):
-                return search_pages(self._scan(), query, where)
-            except _CHANGED:
-                # Somebody changed the table since it was looked at.
-                self.forget()
-            except psycopg.OperationalError:
-                # The server was restarted, or ended what was idle: the other connections are as dead as this one.
-                self._pool.close()
-            return self._asked(self._now(), query, where, exact)
+        query = checked(vector, k, self._now().ground.space, self._server.shown)
+
+        def ask(known: _Known) -> list[Hit]:
+            question = _question(known.ground, query, where)
+            if question is None:
+                return []
+            with self._pool.connection() as connection:
+                return _hits(self._rows(connection, known, question, exact), known.ground, query)
+
+        return self._answered(ask, lambda: search_pages(self._scan(), query, where))
+
+    def fused(self, vector: np.ndarray, fusion: Fusion, where: Where | None, exact: bool) -> list[FusedHit] | None:
+        """Return the k best records of both legs, in one round trip; see `Fuses.fused`."""
+        query = checked(vector, fusion.depth, self._now().ground.space, self._server.shown)
+
+        def ask(known: _Known) -> list[FusedHit] | None:
+            question = _question(known.ground, query, where)
+            if question is None:
+                return []
+            # The rows of a framework's table are read by its own rules.
+            if known.ground.table.shape.codec is not None:
+                return None
+            with self._pool.connection() as connection:
+                found = self._fused_rows(connection, known, question, fusion, exact)
+            return [_fused(one, query) for one in found[: fusion.k]]
+
+        return self._answered(ask, lambda: None)
 
     def forget(self) -> None:
         """Look at the table again before the next search."""
@@ -136,22 +151,42 @@ class Searching:
         if known is None or known.table != self._current() or time.monotonic() - known.at > _TRUSTED_S:
             with self._lock:
                 ground = self._look()
-                known = self._known = _Known(ground, Statements(ground), ground.table, time.monotonic())
+                known = self._known = _Known(ground, FusedStatements(ground), ground.table, time.monotonic())
         return known
 
-    def _asked(self, known: _Known, query: Query, where: Where | None, exact: bool) -> list[Hit]:
-        ground, condition, values = known.ground, None, []
-        if where is not None:
-            require_native(where, ground.hidden, nul=ground.may_hold_nul)
-            if ground.metadata is None:
-                if not matches(where, None):
-                    return []
-            else:
-                filtered = Filter(ground.metadata, 2)
-                condition, values = filtered.condition(where), filtered.values
-        question = _Question(query, where, condition, [Asked.of(query.vector), *values])
-        with self._pool.connection() as connection:
-            return _hits(self._rows(connection, known, question, exact), ground, query)
+    def _answered(self, ask: Callable[[_Known], T], otherwise: Callable[[], T]) -> T:
+        """Return what a question gives; asked once more where the table or the server changed meanwhile.
+
+        otherwise: for a condition that PostgreSQL cannot decide.
+        """
+        with translated(self._server.shown, self._server.secrets):
+            try:
+                return ask(self._now())
+            except (NotNative, *_NO_JSONB):
+                return otherwise()
+            except _CHANGED:
+                # Somebody changed the table since it was looked at.
+                self.forget()
+            except psycopg.OperationalError:
+                # The server was restarted, or ended what was idle: the other connections are as dead as this one.
+                self._pool.close()
+            return ask(self._now())
+
+    def _fused_rows(
+        self, connection: psycopg.Connection, known: _Known, asked: _Question, fusion: Fusion, exact: bool
+    ) -> list[Placed]:
+        """Return the rows of both legs; by index where its leg gives at least k."""
+        condition, parameters = asked.condition, [*asked.parameters, *parameters_of(fusion)]
+        factor = 0 if exact or known.ground.index is None else self._factor(connection, known, asked)
+        first = len(asked.parameters) + 1
+        if factor:
+            near = known.statements.nearest(fusion.depth, condition, factor)
+            statement = known.statements.fused(near, fusion, first)
+            rows = _fetched(connection, statement, parameters, prepare=condition is None)
+            if rows and rows[0][6] >= fusion.k:
+                return placed(rows)
+        near = known.statements.exact(fusion.depth, condition)
+        return placed(_fetched(connection, known.statements.fused(near, fusion, first), parameters, prepare=False))
 
     def _rows(self, connection: psycopg.Connection, known: _Known, asked: _Question, exact: bool) -> Sequence[Row]:
         """Return the rows that were found, by index where that gives k of them."""
@@ -190,6 +225,20 @@ class Searching:
         return fraction
 
 
+def _question(ground: Ground, query: Query, where: Where | None) -> _Question | None:
+    """Return a search as the server is asked, None where no record can satisfy the condition. Raises NotNative."""
+    condition, values = None, []
+    if where is not None:
+        require_native(where, ground.hidden, nul=ground.may_hold_nul)
+        if ground.metadata is None:
+            if not matches(where, None):
+                return None
+        else:
+            filtered = Filter(ground.metadata, 2)
+            condition, values = filtered.condition(where), filtered.values
+    return _Question(query, where, condition, [Asked.of(query.vector), *values])
+
+
 def _fetched(connection: psycopg.Connection, statement: str, parameters: list[Any], prepare: bool) -> list[Any]:
     # Prepared only where the plan does not depend on a value.
     cursor = connection.execute(statement.encode(), parameters, prepare=None if prepare else False)
@@ -219,6 +268,13 @@ def _hits(rows: Sequence[Row], ground: Ground, query: Query) -> list[Hit]:
     if ground.table.shape.codec is not None:
         found = _decoded(found, ground)
     return [Hit(i, similarity(d, metric), d, text, _plain(metadata), metric) for i, text, metadata, d in found]
+
+
+def _fused(row: Placed, query: Query) -> FusedHit:
+    hit = Hit(
+        row.id, similarity(row.distance, query.metric), row.distance, row.text, _plain(row.metadata), query.metric
+    )
+    return FusedHit(hit, row.by_vector, row.by_words)
 
 
 def _plain(metadata: str | None) -> str | None:

@@ -16,6 +16,7 @@ from wherry.postgres.link import Link, Server
 from wherry.record import Page
 from wherry.space import Metric, Space
 from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Hit, Index, Touched
+from wherry.stores.lexical import FusedHit, Fusion
 from wherry.stores.pgvector import cards, changes, ground, indexes, keys, layouts
 from wherry.stores.pgvector.catalog import Table, require_name
 from wherry.stores.pgvector.layouts import Asked
@@ -142,6 +143,10 @@ class PgSource:
     def search(self, vector: np.ndarray, k: int, where: Where | None = None, exact: bool = False) -> list[Hit]:
         """Return the k nearest records: by the vector index where there is one that fits the metric."""
         return self._searching.search(vector, k, where, exact)
+
+    def fused(self, vector: np.ndarray, fusion: Fusion, where: Where | None, exact: bool) -> list[FusedHit] | None:
+        """Return the k best records of both legs of a search, in one round trip."""
+        return self._searching.fused(vector, fusion, where, exact)
 
     def _ground(self) -> ground.Ground:
         """Find out what a search stands on."""
