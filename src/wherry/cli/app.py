@@ -69,6 +69,7 @@ def wherry(
       chroma+http://host:8000#docs             a Chroma server
       qdrant:./folder#docs                     Qdrant's engine in a folder
       qdrant+http://host:6333#docs             a Qdrant server
+      llamacloud:#docs                         a LlamaCloud pipeline, read only
 
     \b
     Exit codes:

@@ -3,6 +3,9 @@
     conformance   the suite every store must pass; start with its docstring
     strategies    hypothesis strategies of hostile records
     samples       deterministic batches
+    faults        any store, made to fail; crash: processes that are killed
+    qdrant_server, llamacloud_server
+                  services on the loopback address that speak their documented interfaces
 
 This package needs pytest and hypothesis (`pip install "wherry[test]"`); nothing else of Wherry
 imports it.
