@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,15 @@ def _say(sink: Any, reply: dict[str, Any]) -> None:
     sink.flush()
 
 
+def _may_be_mapped(path: str) -> bool:
+    """Tell whether a file is of a kind that FAISS reads as carefully from mapped memory as it else does.
+
+    Numbers of several bytes at the end of a mapped file may be cut, and FAISS 1.15 takes them for whole.
+    """
+    with Path(path).open("rb") as file:
+        return file.read(4) in (b"IxF2", b"IxFI", b"IxFl", b"IHNf")
+
+
 class Loaded:
     """An index file that FAISS has read, and the numbered rows of its vectors.
 
@@ -76,7 +86,7 @@ class Loaded:
         import faiss
 
         self.faiss = faiss
-        self.whole = faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC)
+        self.whole = faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC if _may_be_mapped(path) else 0)
         self.layers = [type(self.whole).__name__]
         self.index, self.labels = self._unwrapped(self.whole)
         if isinstance(self.index, faiss.IndexIVFFastScan):

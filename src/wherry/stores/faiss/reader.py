@@ -27,6 +27,8 @@ _CHILD = Path(__file__).with_name("child.py")
 # Far beyond what the limits of the process itself allow: for one that waits without working.
 _PATIENCE_S = 600.0
 _BYTES_PER_SECOND = 10 << 20
+# The shortest header of an index.
+_SMALLEST = 33
 _NOT_OURS = ("not recognized", "not implemented")
 
 
@@ -61,6 +63,9 @@ class Reader:
         """Start the process and let it read the file. Raises ArchiveCorrupt or Unsupported."""
         self._file = file
         self._lock = threading.Lock()
+        self._commands = -1
+        if file.size < _SMALLEST:
+            raise self._broken(f"it ends after {file.size} bytes")
         self._process, self._commands, self._replies = _started(file)
         try:
             found = self._reply(_PATIENCE_S + file.size / _BYTES_PER_SECOND)[0]
