@@ -15,6 +15,7 @@ from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient
 
 import wherry
+from tests.cli.commands import run_command
 from tests.stores.layouts_kit import (
     DIMENSION,
     chroma_nodes,
@@ -189,3 +190,17 @@ def test_relationships_are_where_llamaindex_looks(pg: psycopg.Connection, name: 
     found = table_nodes(pg, name).get_nodes(node_ids=[nodes()[1].node_id])
     assert found[0].relationships[NodeRelationship.PREVIOUS].node_id == nodes()[0].node_id  # type: ignore[union-attr]
     assert found[0].ref_doc_id == "guide-1"
+
+
+def test_plan_shows_layouts_and_the_flag_chooses_one(pg: psycopg.Connection, name: str, chroma: str) -> None:
+    shown = run_command("plan", chroma, f"pgvector:#{name}")
+    assert shown.code == 0, shown.err
+    assert "llamaindex -> llamaindex" in shown.out
+    assert f"public.data_{name}" in shown.out
+    plain = run_command("plan", chroma, f"pgvector:#{name}", "--layout", "plain", "--json")
+    assert plain.json["layouts"] == ["llamaindex", "plain"]
+    assert run_command("sync", chroma, f"pgvector:#{name}?metric=l2", "--layout", "nix").code == 2
+    wherry.sync(chroma, f"pgvector:#{name}", level="counted")
+    mixed = run_command("sync", chroma, f"pgvector:#data_{name}", "--layout", "langchain", "--json")
+    assert (mixed.code, mixed.json["error"]) == (3, "Refused")
+    assert run_command("verify", chroma, f"pgvector:#{name}", "--layout", "llamaindex").code == 0

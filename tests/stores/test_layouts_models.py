@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 from pgvector.sqlalchemy import Vector
@@ -22,6 +23,7 @@ import wherry.stores
 from tests.stores.layouts_kit import url
 from wherry.errors import BadAddress, NoSuchCollection, Refused, Rejected
 from wherry.record import to_records
+from wherry.where import parse
 
 
 class Base(DeclarativeBase):
@@ -225,3 +227,16 @@ def test_langchains_metadata_columns_are_metadata(pg: psycopg.Connection, name: 
     pg.execute(f"UPDATE {name} SET page = 8, langchain_metadata = NULL")
     assert wherry.sync(archive, f"pgvector:#{name}").written == 1
     assert pg.execute(f"SELECT page, langchain_metadata::text FROM {name}").fetchone() == (7, '{"출처": "a"}')
+
+
+def test_a_search_sees_fields_as_metadata(engine: Engine, pg: psycopg.Connection) -> None:
+    pg.execute("INSERT INTO layouts_notes SELECT n, ARRAY[n, 1, 0]::vector, 'x', (n % 7)::text"
+               " FROM generate_series(1, 6000) n")  # fmt: skip
+    pg.execute("ANALYZE layouts_notes")
+    with closing(
+        wherry.from_model(Note, vector=Note.embedding, fields=[Note.tag], metric="l2", engine=engine)
+    ) as store:
+        query = np.array([9, 1, 0], dtype=np.float32)
+        assert [hit.id for hit in store.search(query, 2, where=parse({"tag": "3"}))] == ["10", "3"]
+        assert [hit.metadata for hit in store.search(query, 1)] == ['{"tag": "2"}']
+        assert [hit.id for hit in store.search(query, 1, where=parse({"tag": {"$in": ["3", "4"]}}))] == ["10"]

@@ -63,6 +63,7 @@ _FRESH: dict[str, Any] = {
 _PARTS = frozenset({"type", "node", "without", "top", "gone", "resource", "own"})
 # How far Chroma's own parser was seen to be off, and far below any edit by a person.
 _NEAR = 1e-13
+_SCALARS = (str, int, type(None))
 Object = dict[str, Any]
 
 
@@ -225,6 +226,11 @@ def _is_plain(value: Any) -> bool:
 
 
 def _same(found: Any, expected: Any) -> bool:
+    if found is expected:
+        return True
     if isinstance(found, float) and isinstance(expected, float):
         return math.isclose(found, expected, rel_tol=_NEAR, abs_tol=5e-323)
-    return found is expected or (type(found) is type(expected) and ordered(found) == ordered(expected))
+    if type(found) is not type(expected):
+        return False
+    # Inside of lists and objects 1 and 1.0 and true are equal to Python.
+    return bool(found == expected if isinstance(found, _SCALARS) else ordered(found) == ordered(expected))

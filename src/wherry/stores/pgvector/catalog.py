@@ -129,15 +129,18 @@ class Table:
     @property
     def rows(self) -> sql.Composable:
         """What a query reads the records from."""
-        if self.fields and self.metadata is not None:
-            names = [c.quoted for c in self.columns if c != self.metadata]
-            shown = fields.metadata_of(self.metadata, self.stores_metadata, self.fields)
-            return sql.SQL("(SELECT xmin, {}, {} AS {} FROM {} WHERE {}) AS records").format(
-                sql.SQL(", ").join(names), shown, self.metadata.quoted, self.quoted, self.condition
-            )
-        if self.scope is None:
+        if self.scope is None and not self.fields:
             return self.quoted
-        return sql.SQL("(SELECT xmin, * FROM {} WHERE {}) AS records").format(self.quoted, self.scope.condition)
+        return sql.SQL("(SELECT xmin, {} FROM {} WHERE {}) AS records").format(self.shown, self.quoted, self.condition)
+
+    @property
+    def shown(self) -> sql.Composable:
+        """What is selected of a row, for whatever reads the records."""
+        if not self.fields or self.metadata is None:
+            return sql.SQL("*")
+        names = [c.quoted for c in self.columns if c != self.metadata]
+        found = fields.metadata_of(self.metadata, self.stores_metadata, self.fields)
+        return sql.SQL("{}, {} AS {}").format(sql.SQL(", ").join(names), found, self.metadata.quoted)
 
     @property
     def stores_metadata(self) -> bool:
