@@ -136,6 +136,7 @@ class Act:
                 wants.retry, wants.progress, statistics,
             )  # fmt: skip
             with (
+                self.place.exclusive(),
                 closing(writer),
                 closing(till),
                 recorded(database, run_id, number, generation.number, "index", run.statistics),
@@ -179,6 +180,7 @@ class Act:
 
     def _sources(self, run: Run) -> None:
         before = self.model.spent
+        self.place.recover(run.database, run.lease, run.generation.number)
         dead = letters.letters(run.database, run.index, run.generation.number)
         parts = [SourceRun(run, one, cut, dead) for one, (cut, _) in zip(self.scans, self._chunkers, strict=True)]
         try:

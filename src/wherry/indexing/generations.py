@@ -258,8 +258,9 @@ def _put(
         changes = [compare(d, built.get((source, d.id))) for d in mine]
         with database.begin() as connection:
             build.lease.require(connection)
-            build.beside.change(connection, build.index, build.new.number, changes, settings)
-            Manifest(build.index, build.new.number, source).record(connection, changes)
+            manifest_of = Manifest(build.index, build.new.number, source)
+            build.beside.change(connection, manifest_of, changes, settings)
+            manifest_of.record(connection, changes)
 
 
 def _prepared(build: _Build, page: list[tuple[str, Known]], settings: bytes) -> list[Prepared]:
@@ -309,7 +310,7 @@ def _forget_stale(build: _Build) -> None:
         known = list(mine.known(build.database, names).values())
         with build.database.begin() as connection:
             build.lease.require(connection)
-            build.beside.drop(connection, build.index, build.new.number, source, known)
+            build.beside.drop(connection, mine, known)
             mine.forget(connection, names)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 import psycopg
@@ -13,7 +13,8 @@ from wherry.address import Address
 from wherry.errors import NoSuchCollection
 from wherry.indexing.database import Database
 from wherry.indexing.diff import Change, Known
-from wherry.indexing.manifest import Generation, Target, look
+from wherry.indexing.lease import Lease
+from wherry.indexing.manifest import Generation, Manifest, Target, look
 from wherry.space import Space
 
 _TABLES = {"pgvector", "postgresql", "postgres"}
@@ -78,16 +79,32 @@ class Place(Protocol):
         """Work on the collection of a generation that exists."""
         ...
 
-    def change(
-        self, connection: psycopg.Connection, index: int, generation: int, changes: Sequence[Change], settings: bytes
-    ) -> None:
-        """Bring the chunks of some documents to what they should be."""
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Hold the collection against other writers."""
         ...
 
-    def drop(
-        self, connection: psycopg.Connection, index: int, generation: int, source: str, documents: Sequence[Known]
+    def recover(self, database: Database, lease: Lease, generation: int) -> None:
+        """Put up what a run that ended early may have left half done."""
+        ...
+
+    def announce(
+        self, database: Database, lease: Lease, manifest: Manifest, changes: Sequence[Change], settings: bytes
     ) -> None:
-        """Remove the chunks of some documents."""
+        """Do what cannot be done within the transaction of `change`, before it."""
+        ...
+
+    def change(
+        self, connection: psycopg.Connection, manifest: Manifest, changes: Sequence[Change], settings: bytes
+    ) -> None:
+        """Bring the chunks of some documents to what they should be, in the transaction of the manifest."""
+        ...
+
+    def announce_gone(self, database: Database, lease: Lease, manifest: Manifest, documents: Sequence[Known]) -> None:
+        """Do what cannot be done within the transaction of `drop`, before it."""
+        ...
+
+    def drop(self, connection: psycopg.Connection, manifest: Manifest, documents: Sequence[Known]) -> None:
+        """Remove the chunks of some documents, in the transaction of the manifest."""
         ...
 
     def mend(self) -> None:
@@ -105,12 +122,14 @@ class Place(Protocol):
 
 def place_of(address: str | Address) -> Place:
     """Return the place an address names. Nothing is made, and nobody is contacted."""
-    from wherry.indexing.tables import TablePlace
-
     parsed = address if isinstance(address, Address) else Address.parse(address)
     if parsed.scheme in _TABLES:
+        from wherry.indexing.tables import TablePlace
+
         return TablePlace(parsed)
-    raise NotImplementedError
+    from wherry.indexing.elsewhere import StorePlace
+
+    return StorePlace(parsed)
 
 
 @contextmanager

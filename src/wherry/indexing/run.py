@@ -241,9 +241,10 @@ class SourceRun:
     def _swap(self, changes: list[Change], database: Database) -> None:
         """Put documents in place: one short transaction, old or new for every reader."""
         run = self.run
+        run.place.announce(database, run.lease, self.manifest, changes, self.settings)
         with database.begin() as connection:
             run.lease.require(connection)
-            run.place.change(connection, run.index, run.generation.number, changes, self.settings)
+            run.place.change(connection, self.manifest, changes, self.settings)
             self.manifest.record(connection, changes)
             letters.remove(connection, self.manifest.key, [change.document.id for change in changes])
         for change in changes:
@@ -287,9 +288,10 @@ class SourceRun:
         run = self.run
         for part in _parts(list(self._orphans), GROUP_DOCUMENTS):
             known: list[Known] = list(self.manifest.known(run.database, part).values())
+            run.place.announce_gone(run.database, run.lease, self.manifest, known)
             with run.database.begin() as connection:
                 run.lease.require(connection)
-                run.place.drop(connection, run.index, run.generation.number, self.source.name, known)
+                run.place.drop(connection, self.manifest, known)
                 self.manifest.forget(connection, part)
                 letters.remove(connection, self.manifest.key, part)
             run.statistics.deleted += len(known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,8 @@ from wherry.indexing import beside
 from wherry.indexing.database import Database
 from wherry.indexing.diff import Change, Known
 from wherry.indexing.layouts import RAG, RAG_COLUMNS, RAG_RECORD, Layout, layout_of
-from wherry.indexing.manifest import Generation, Target
+from wherry.indexing.lease import Lease
+from wherry.indexing.manifest import Generation, Manifest, Target
 from wherry.postgres.link import server_of
 from wherry.space import Space
 from wherry.stores.base import Index
@@ -36,8 +38,6 @@ CREATE TABLE {table} ({id} bigserial PRIMARY KEY, {source} text NOT NULL, {sourc
 
 class TablePlace:
     """The table an address names. `open` or `make` says which generation is worked on."""
-
-    transactional = True
 
     def __init__(self, address: Address) -> None:
         require_name(address)
@@ -79,6 +79,7 @@ class TablePlace:
         if found is None or found.oid is None:
             raise NoSuchCollection(f"the table {place['table']!r} could not be made", where=str(self.address))
         self._require_empty(connection, found)
+        space.require_same(Space(dimension=found.dimension), "the model", str(self.address))
         cards.write(connection, found, self._stated(space), Index("hnsw"))
         self._take(found, place)
         return place, found.oid
@@ -174,19 +175,32 @@ class TablePlace:
             self._live = bool((connection.execute(some).fetchone() or (False,))[0])
         self._take(found, place)
 
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Hold nothing: the lease and the transactions do."""
+        return nullcontext()
+
+    def recover(self, database: Database, lease: Lease, generation: int) -> None:
+        """Do nothing: a transaction leaves nothing half done."""
+
+    def announce(
+        self, database: Database, lease: Lease, manifest: Manifest, changes: Sequence[Change], settings: bytes
+    ) -> None:
+        """Do nothing: all is done in one transaction."""
+
     def change(
-        self, connection: psycopg.Connection, index: int, generation: int, changes: Sequence[Change], settings: bytes
+        self, connection: psycopg.Connection, manifest: Manifest, changes: Sequence[Change], settings: bytes
     ) -> None:
         """Bring the rows of some documents to what they should be, within a transaction."""
         self._written += sum(len(c.put) + len(c.move) + len(c.drop) for c in changes)
         self.layout.change(connection, changes, settings)
 
-    def drop(
-        self, connection: psycopg.Connection, index: int, generation: int, source: str, documents: Sequence[Known]
-    ) -> None:
+    def announce_gone(self, database: Database, lease: Lease, manifest: Manifest, documents: Sequence[Known]) -> None:
+        """Do nothing, like `announce`."""
+
+    def drop(self, connection: psycopg.Connection, manifest: Manifest, documents: Sequence[Known]) -> None:
         """Remove the rows of some documents, within a transaction."""
         self._written += sum(len(known.chunk_fps) for known in documents)
-        self.layout.drop(connection, source, documents)
+        self.layout.drop(connection, manifest.key[2], documents)
 
     def mend(self) -> None:
         """Drop a vector index that a failed build left behind; the next run builds it."""
