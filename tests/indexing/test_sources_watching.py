@@ -94,7 +94,11 @@ def test_changes_are_told_by_kind(tmp_path: Path) -> None:
     _, change = told(
         tmp_path,
         None,
-        lambda: [touch(tmp_path / "a.md", "혈당")(), (tmp_path / "b.md").unlink(), touch(tmp_path / "d.md", "새")()],
+        lambda: [
+            touch(tmp_path / "a.md", "혈당 안내")(),
+            (tmp_path / "b.md").unlink(),
+            touch(tmp_path / "d.md", "새")(),
+        ],
         None,
     )
     assert (names(change.added), names(change.modified), names(change.removed)) == (["d.md"], ["a.md"], ["b.md"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
+from functools import lru_cache
 
 from wherry.errors import BadRecord
 
@@ -19,11 +20,10 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_SYLLABLE = re.compile("[가-힣]")
-# What CP949 makes of other encodings: Chinese characters, single letters of the alphabet, kana, Cyrillic.
-_STRANGE = re.compile("[\u3400-\u9fff\uf900-\ufaff\u3130-\u318f\u3040-\u30ff\u0400-\u04ff]")
-# Korean of today has few Chinese characters in it; Chinese or Japanese read as CP949 has many.
-_KOREAN_SHARE = 0.8
+# What CP949 makes of other encodings: rare syllables, Chinese characters, single letters, kana, Cyrillic.
+_LETTER = re.compile("[가-힣\u3400-\u9fff\uf900-\ufaff\u3130-\u318f\u3040-\u30ff\u0400-\u04ff]")
+# Nearly all of today's Korean is written in 2,350 syllables; Chinese or Japanese read as CP949 is not.
+_KOREAN_SHARE = 0.75
 _SAMPLE = 1 << 16
 _NEXT = "convert the file (iconv -f FROM -t UTF-8 FILE > NEW), then run the same command again"
 
@@ -69,8 +69,10 @@ def _korean(data: bytes, where: str, first: UnicodeDecodeError) -> str:
     except UnicodeDecodeError:
         text = ""
     if not _reads_as_korean(text):
+        zeros = "; it holds zero bytes" if b"\x00" in data else ""
+        tried = f"no UTF-8 (from byte {first.start:,} on), no UTF-16 with a byte order mark and no CP949"
         raise BadRecord(
-            f"the file is no UTF-8 (from byte {first.start:,} on), no UTF-16 with a byte order mark and no CP949",
+            f"the file is {tried}{zeros}",
             where=where,
             next=_NEXT,
         )
@@ -78,12 +80,18 @@ def _korean(data: bytes, where: str, first: UnicodeDecodeError) -> str:
 
 
 def _reads_as_korean(text: str) -> bool:
-    syllables = strange = 0
+    usual, letters = 0, 0
     for start in range(0, len(text), _SAMPLE):
         part = text[start : start + _SAMPLE]
-        syllables += len(_SYLLABLE.findall(part))
-        strange += len(_STRANGE.findall(part))
-    return syllables > 0 and syllables / (syllables + strange) >= _KOREAN_SHARE
+        usual += len(_usual_syllable().findall(part))
+        letters += len(_LETTER.findall(part))
+    return usual > 0 and usual / letters >= _KOREAN_SHARE
+
+
+@lru_cache(maxsize=1)
+def _usual_syllable() -> re.Pattern[str]:
+    codes = bytes(byte for row in range(0xB0, 0xC9) for cell in range(0xA1, 0xFF) for byte in (row, cell))
+    return re.compile(f"[{codes.decode('euc-kr')}]")
 
 
 def _without_nul(text: str, where: str) -> str:

@@ -15,7 +15,7 @@ def _names(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-_UNSEEN = _names("script style noscript template head iframe object svg math select datalist canvas")
+_UNSEEN = _names("script style noscript template head title iframe object svg math select datalist canvas")
 _BLOCKS = _names(
     "address article aside blockquote body dd details dialog div dl dt fieldset figcaption figure footer form"
     " header hgroup html main nav p section summary center caption"
@@ -26,7 +26,10 @@ _HIDING = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECAS
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
 # What would be read as a heading, a list or a rule at the beginning of a line.
 _LEADING = re.compile(r"^(#{1,6}(?=\s|$)|```|~~~)")
-_TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)")
+# A comment, or a tag with its attributes; possessive, so that a quote that never ends costs one look.
+_TAG = re.compile(r"""<(?:(!--)|(/?)([A-Za-z][^\s/>]*)(?:"[^"]*"|'[^']*'|[^'">])*+)""")
+# Within these a < is no tag.
+_RAW = {name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style", "textarea", "title", "xmp")}
 # Elements that end by themselves nest in no file, however many of them there are.
 _SELF_ENDING = _names(
     "area base br col embed hr img input link meta source track wbr p li dt dd tr td th thead tbody tfoot option"
@@ -69,11 +72,18 @@ def _source(document: str, data: bytes) -> str:
 
 
 def _require_shallow(document: str, source: str) -> None:
-    depth = 0
-    for found in _TAG.finditer(source):
-        if found[2].lower() in _SELF_ENDING:
-            continue
-        depth = max(0, depth - 1) if found[1] else depth + 1
+    depth = at = 0
+    while found := _TAG.search(source, at):
+        name, at = (found[3] or "").lower(), found.end()
+        if found[1]:
+            at = source.find("-->", at)
+        elif name in _RAW and not found[2]:
+            ended = _RAW[name].search(source, at)
+            at = ended.start() if ended else -1
+        elif name not in _SELF_ENDING:
+            depth = max(0, depth - 1) if found[2] else depth + 1
+        if at < 0:
+            return
         if depth > _DEEPEST:
             raise BadRecord(
                 f"the page nests more than {_DEEPEST:,} elements",
