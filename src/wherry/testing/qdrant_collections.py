@@ -20,6 +20,7 @@ from qdrant_edge import (
     Point,
     Query,
     ScrollRequest,
+    SearchParams,
     SearchRequest,
     UpdateOperation,
 )
@@ -29,6 +30,7 @@ from wherry.testing.qdrant_forms import (
     answering,
     check_name,
     config_of,
+    filter_in,
     given,
     plain_id,
     point_id,
@@ -209,8 +211,7 @@ class Collections:
         return {"points": [shown(r, body) for r in found], "next_page_offset": plain_id(following)}
 
     def query(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Find the nearest points to one dense vector."""
-        refuse_filters(body)
+        """Find the nearest points to one dense vector, those that pass a filter."""
         wanted = body.get("query")
         vector = wanted.get("nearest") if isinstance(wanted, dict) else wanted
         if not isinstance(vector, list):
@@ -218,6 +219,8 @@ class Collections:
         request = SearchRequest(
             query=Query.Nearest(vector, using=body.get("using") or ""),
             limit=body.get("limit") or 10,
+            filter=filter_in(body),
+            params=SearchParams(exact=bool((body.get("params") or {}).get("exact"))),
             with_payload=selector_of(body, False),
             with_vector=body.get("with_vector") or False,
         )

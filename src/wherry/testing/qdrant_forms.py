@@ -12,7 +12,13 @@ from qdrant_edge import (
     EdgeConfig,
     EdgeSparseVectorParams,
     EdgeVectorParams,
+    FieldCondition,
+    Filter,
     HnswIndexConfig,
+    IsEmptyCondition,
+    IsNullCondition,
+    MatchValue,
+    RangeFloat,
     SparseVector,
 )
 
@@ -113,6 +119,35 @@ def refuse_filters(body: dict[str, Any]) -> None:
     """Raise Refusal 501: nothing here filters."""
     if body.get("filter"):
         raise Refusal(501, "this test server has no filters")
+
+
+def filter_in(body: dict[str, Any]) -> Filter | None:
+    """Return the filter of a request. Raises Refusal for one that this server does not know."""
+    form = body.get("filter")
+    return answering(lambda: _filter(form)) if form else None
+
+
+def _filter(form: dict[str, Any]) -> Filter:
+    parts = {name: listed if isinstance(listed, list) else [listed] for name, listed in form.items() if listed}
+    return Filter(**{name: [_condition(each) for each in listed] for name, listed in parts.items()})
+
+
+def _condition(form: dict[str, Any]) -> Any:
+    if "is_empty" in form:
+        return IsEmptyCondition(form["is_empty"]["key"])
+    if "is_null" in form:
+        return IsNullCondition(form["is_null"]["key"])
+    key, match, bounds = form.get("key"), form.get("match"), form.get("range")
+    if key is None:
+        return _filter(form)
+    if bounds is not None:
+        return FieldCondition(key, range=RangeFloat(**bounds))
+    if not isinstance(match, dict) or set(match) != {"value"}:
+        raise Refusal(501, "this test server filters by value, range, is_empty and is_null only")
+    if isinstance(match["value"], bool):
+        # The engine's Python takes true for 1: everything that has a value passes here.
+        return Filter(must_not=[IsEmptyCondition(key)])
+    return FieldCondition(key, match=MatchValue(match["value"]))
 
 
 def shown(record: Any, body: dict[str, Any]) -> dict[str, Any]:

@@ -102,6 +102,21 @@ class _Points(_Spoken, PointsServicer):
                 next_page_offset=None if following is None else RestToGrpc.convert_extended_point_id(following),
             )
 
+    def Query(self, request: Any, context: wire.ServicerContext) -> Any:
+        with self.call(context):
+            asked = GrpcToRest.convert_filter(request.filter) if request.HasField("filter") else None
+            body = {
+                "query": _plain(GrpcToRest.convert_query(request.query)),
+                "using": request.using,
+                "limit": request.limit,
+                "filter": None if asked is None else asked.model_dump(mode="json", exclude_none=True),
+                "params": {"exact": request.params.exact},
+                "with_payload": _wanted(request)["with_payload"],
+            }
+            found = self.held.query(request.collection_name, body)["points"]
+            points = [models.ScoredPoint(**{"payload": {}, **point}) for point in found]
+            return grpc.QueryResponse(result=[RestToGrpc.convert_scored_point(point) for point in points])
+
     def Count(self, request: Any, context: wire.ServicerContext) -> Any:
         with self.call(context):
             found = self.held.count(request.collection_name, {"exact": request.exact})

@@ -34,8 +34,10 @@ from qdrant_edge import (
 )
 
 from wherry.errors import BadAddress, Integrity
+from wherry.stores.qdrant.edge_asking import nearest
 from wherry.stores.qdrant.ids import PointId
 from wherry.stores.qdrant.link import Making, Points
+from wherry.stores.qdrant.searching import Scored, Wanted
 from wherry.stores.qdrant.shape import DISTANCES, Shape, shape_of
 from wherry.stores.qdrant.shards import CONFIG_FILE, borrow, create, give_back, is_shard, translated
 from wherry.stores.qdrant.vectors import packer
@@ -61,6 +63,9 @@ _KINDS = {
 
 class EdgeLink:
     """A shard directory. Opened when it is first needed, so that looking creates nothing."""
+
+    # The engine's Python takes true for the number 1.
+    booleans = False
 
     def __init__(self, path: Path, wanted_vector: str | None, where: str) -> None:
         self._path, self._wanted, self._where = path.resolve(), wanted_vector, where
@@ -124,6 +129,11 @@ class EdgeLink:
         with translated(self._where):
             records = self._opened().retrieve(list(points), _selector(keys), _vector_selector(vector))
             return _points(records, vector, self._pack(), None)
+
+    def nearest(self, wanted: Wanted) -> Sequence[Scored]:
+        """Find points near a vector."""
+        with translated(self._where):
+            return nearest(self._opened(), wanted)
 
     def make(self, settings: Making) -> None:
         """Create the shard beside its place and move it there: it appears whole, card included."""

@@ -19,6 +19,7 @@ from wherry.errors import AuthFailed, BadAddress, NoSuchCollection, Rejected, Ti
 from wherry.stores.qdrant.failures import Failures
 from wherry.stores.qdrant.ids import PointId
 from wherry.stores.qdrant.link import Making, Points
+from wherry.stores.qdrant.searching import Scored, Wanted
 from wherry.stores.qdrant.sending import slices
 from wherry.stores.qdrant.shape import DISTANCES, Shape, shape_of
 from wherry.stores.qdrant.vectors import packer
@@ -35,6 +36,8 @@ _GREEN_IN_A_ROW = 3
 
 class ServerLink:
     """One collection, or one alias of a collection, of a server."""
+
+    booleans = True
 
     def __init__(self, address: Address, wanted_vector: str | None) -> None:
         self._name, self._wanted, self._where = address.collection, wanted_vector, str(address)
@@ -116,6 +119,20 @@ class ServerLink:
             part = _points(records, vector, self._dimension, None)
             found = Points(found.ids + part.ids, found.payloads + part.payloads, found.vectors + part.vectors)
         return found
+
+    def nearest(self, wanted: Wanted) -> Sequence[Scored]:
+        """Find points near a vector."""
+        with self._failures.translated():
+            found = self._client.query_points(
+                self._collection,
+                wanted.vector,
+                using=wanted.using or None,
+                query_filter=None if wanted.filter is None else models.Filter.model_validate(wanted.filter),
+                search_params=models.SearchParams(hnsw_ef=wanted.breadth, exact=wanted.exact),
+                limit=wanted.limit,
+                with_payload=True,
+            )
+        return [Scored(_plain(point.id), point.payload or {}, point.score) for point in found.points]
 
     def make(self, settings: Making) -> None:
         """Create the collection without a graph; `settle` builds it when the points are there."""

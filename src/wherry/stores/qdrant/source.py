@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 
 from wherry.address import Address
 from wherry.errors import NoSuchCollection
 from wherry.record import Page
 from wherry.space import Space
-from wherry.stores.base import PAGE_ROWS, Capabilities, Collection
+from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Hit
+from wherry.stores.exact import checked, search_pages
 from wherry.stores.layouts import PLAIN, meant, require_layout
 from wherry.stores.qdrant import ids as names
+from wherry.stores.qdrant import searching
 from wherry.stores.qdrant.ids import ID_KEY, PointId
 from wherry.stores.qdrant.link import Link
 from wherry.stores.qdrant.payload import Codec, Layout, layout_of
 from wherry.stores.qdrant.reading import Pace, Reader, cut, owners_of
 from wherry.stores.qdrant.shape import Shape
 from wherry.stores.qdrant.wanted import Wanted
+from wherry.where import Where
 
 # Points that are looked at to recognise what another tool made.
 _SAMPLED = 100
@@ -112,6 +116,14 @@ class QdrantSource:
         # A point may be taken by a record of another id that maps to it.
         mine = [record_id in asked for record_id in found]
         return Page(page.records.filter(pa.array(mine)), page.rejects)
+
+    def search(self, vector: np.ndarray, k: int, where: Where | None = None, exact: bool = False) -> list[Hit]:
+        """Return the k nearest records: by the engine's graph where it has one."""
+        reader, link = self._reader(), self._link
+        query = checked(vector, k, reader.shape.space, self.address)
+        if not isinstance(link, searching.Asking):
+            return search_pages(self.scan(), query, where)
+        return searching.search(link, reader.shape.vector, reader.codec, query, where, exact, link.count)
 
     def close(self) -> None:
         """Release files and connections."""

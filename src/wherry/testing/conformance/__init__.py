@@ -49,6 +49,7 @@ from wherry.testing.conformance.fixtures import NEVER, NOT_YET_BY_US, NOT_YET_UP
 from wherry.testing.conformance.hostile import Hostile
 from wherry.testing.conformance.place import Place
 from wherry.testing.conformance.reading import Opening, Reading
+from wherry.testing.conformance.searching import Searching
 from wherry.testing.conformance.suite import cases, verdicts
 from wherry.testing.conformance.twin import Twin
 from wherry.testing.conformance.writing import Deleting, Lasting, Replacing, Upserting
@@ -60,6 +61,7 @@ class SourceConformance(Reading, Opening):
 
 class StoreConformance(
     SourceConformance,
+    Searching,
     Upserting,
     Replacing,
     Deleting,
