@@ -149,10 +149,11 @@ def test_a_wait_beyond_the_deadline_is_not_begun(server: LlamaCloudServer) -> No
 
 def test_a_service_that_does_not_answer_in_time(server: LlamaCloudServer) -> None:
     filled(server)
-    source = opened(server, timeout=0.2)
-    server.fail(Failure(200, path="/documents/paginated", delay_s=2, times=-1))
-    with pytest.raises(TimedOut):
+    source = opened(server, timeout=1.5, deadline=0.001)
+    server.fail(Failure(200, path="/documents/paginated", delay_s=6))
+    with pytest.raises(TimedOut, match="in time"):
         source.describe()
+    assert server.asked("/documents/paginated") == 1
 
 
 def test_nobody_listens() -> None:
