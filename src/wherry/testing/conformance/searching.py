@@ -88,7 +88,7 @@ class Searching(Suite):
 
         @settings_for(place, divide=2)
         @given(
-            st.lists(metadata(place.capabilities.nul_in_text), min_size=8, max_size=8),
+            st.lists(metadata(nul), min_size=8, max_size=8),
             st.lists(conditions(), max_size=4),
         )
         def holds(rows: list[dict[str, Any] | None], wheres: list[Where]) -> None:
