@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from wherry.address import Address
 from wherry.answering import hybrid, vector
 from wherry.answering.hits import Hit, Hits
+from wherry.answering.reorder import Reranker, decayed, reranked
 from wherry.answering.words import Words
 from wherry.errors import MissingExtra, NoModel, RateLimited, TimedOut, UnknownMetric, Unreachable, Unsupported, Usage
 from wherry.models.base import Embedder
@@ -45,6 +47,8 @@ def search(
     exact: bool = False,
     embedder: str | Embedder | None = None,
     tokenizer: str | None = None,
+    decay: str | None = None,
+    rerank: Reranker | None = None,
 ) -> Hits:
     """Return the k best records of a collection, best first.
 
@@ -52,12 +56,13 @@ def search(
     open. where: a condition on metadata as JSON object, as a line (`page>=3 and tag in [a, b]`) or parsed.
     exact: no approximate index is used. embedder: for a text; the model of the collection's card by default.
     tokenizer: `kiwi` or `pieces`; the best that is installed by default. Words are made at the first search that
-    reads them. Raises Usage, WrongDimension, SpaceMismatch, UnknownMetric, Unsupported, Busy or the errors of
-    store and model.
+    reads them. decay: a key of the metadata that holds a date; newer hits come earlier. rerank: scores hits anew,
+    given the question and the hits. Raises Usage, WrongDimension, SpaceMismatch, UnknownMetric, Unsupported, Busy
+    or the errors of store and model.
     """
     started = time.perf_counter()
     with reading(resolved(in_)) as store, closing(Searcher(store, embedder, tokenizer)) as searcher:
-        found = searcher.search(query, k, mode, where, exact=exact)
+        found = searcher.search(query, k, mode, where, exact=exact, decay=decay, rerank=rerank)
     return found.after(time.perf_counter() - started)
 
 
@@ -106,11 +111,19 @@ class Searcher:
         where: Condition | None = None,
         *,
         exact: bool = False,
+        decay: str | None = None,
+        rerank: Reranker | None = None,
     ) -> Hits:
         """Return the k best records, best first; parameters as of `search`."""
         started = time.perf_counter()
         mode = _mode_of(mode, query)
         condition = condition_of(where)
+        if decay is not None or rerank is not None:
+            _require_k(k, self.store.address)
+            found = self.search(query, hybrid.depth(k), mode, condition, exact=exact)
+            hits = decayed(found.hits, decay) if decay is not None else found.hits
+            hits = hits if rerank is None else reranked(_asked_for(query), hits, rerank)
+            return replace(found, hits=hits[:k], k=k, seconds=time.perf_counter() - started)
         if mode == "vector" or not isinstance(query, str):
             hits, notes = vector.nearest(self.store, self.vector_of(query), k, condition, exact), ()
         else:
@@ -171,6 +184,12 @@ def _mode_of(mode: str | None, query: str | vector.Vector) -> str:
     if mode != "vector" and not isinstance(query, str):
         raise Usage(f"{mode} reads words, but the query is a vector", where="mode", next="ask with mode vector")
     return mode
+
+
+def _asked_for(query: str | vector.Vector) -> str:
+    if not isinstance(query, str):
+        raise Usage("a re-ranker reads the question, but the query is a vector", where="rerank")
+    return query
 
 
 def _require_k(k: int, address: str) -> None:

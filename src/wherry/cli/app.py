@@ -169,6 +169,10 @@ def search(
         str | None,
         typer.Option(help="What embeds QUERY, if the collection names no model.", metavar="SPEC", show_default=False),
     ] = None,
+    decay: Annotated[
+        str | None,
+        typer.Option(help="Newer hits first: the metadata key of a date.", metavar="KEY", show_default=False),
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> Job:
@@ -180,7 +184,7 @@ def search(
     """
     from wherry.cli import search as asking
 
-    return partial(asking.search, query, in_, k, mode, where, exact, embedder, json)
+    return partial(asking.search, query, in_, k, mode, where, exact, embedder, decay, json)
 
 
 @runs.callback()

@@ -21,11 +21,19 @@ _METADATA_CHARACTERS = 160
 
 
 def search(
-    query: str, address: str, k: int, mode: str | None, where: str | None, exact: bool, embedder: str | None, json: bool
+    query: str,
+    address: str,
+    k: int,
+    mode: str | None,
+    where: str | None,
+    exact: bool,
+    embedder: str | None,
+    decay: str | None,
+    json: bool,
 ) -> int:
     """Search and print the hits, best first."""
     with listening(json, address):
-        found = ask(query, address, k, mode, where, exact=exact, embedder=embedder)
+        found = ask(query, address, k, mode, where, exact=exact, embedder=embedder, decay=decay)
     if json:
         out.put_json(found.to_dict())
     else:
