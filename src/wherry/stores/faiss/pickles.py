@@ -22,7 +22,11 @@ from wherry.stores.faiss.files import corrupt
 _KNOWN = frozenset({"Document", "InMemoryDocstore"})
 _PACKAGES = ("langchain.", "langchain_core.", "langchain_community.", "langchain_classic.")
 # Values that people put into metadata and that JSON cannot hold: noticed, never made.
-_VALUES = ("datetime.", "decimal.Decimal", "uuid.UUID", "numpy.", "collections.OrderedDict", "copyreg._reconstructor")
+_VALUES = (
+    "datetime.", "decimal.Decimal", "uuid.UUID", "numpy.", "collections.OrderedDict", "copyreg._reconstructor",
+    # How older protocols write a set and bytes.
+    "builtins.set", "__builtin__.set", "_codecs.encode",
+)  # fmt: skip
 _MARK = object()
 _BROKEN = (ValueError, IndexError, KeyError, TypeError, struct.error, OverflowError)
 
@@ -156,7 +160,7 @@ class _Machine:
         else:
             module, _, word = argument.partition(" ")
         full = f"{module}.{word}"
-        if not _is_known(full) and not full.startswith(_VALUES):
+        if not _is_known(full) and not _is_value(full):
             raise self._refused(f"it names {full[:100]!r}")
         self.stack.append(Name(full))
 
@@ -188,6 +192,10 @@ class _Machine:
 
 def _is_known(full: str) -> bool:
     return full.startswith(_PACKAGES) and full.rpartition(".")[2] in _KNOWN
+
+
+def _is_value(full: str) -> bool:
+    return any(full == name or (name.endswith(".") and full.startswith(name)) for name in _VALUES)
 
 
 def _list(value: Any) -> list[Any]:
