@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.measure import Bar
 
-CASES = ("startup", "pg_copy", "pg_nochange", "pg_verify", "chroma", "faiss", "memory")
+CASES = ("startup", "pg_copy", "pg_nochange", "pg_verify", "chroma", "faiss", "memory", "hash", "embedding")
 
 
 def main() -> int:

@@ -38,8 +38,8 @@ def shaped(vectors: np.ndarray, dimension: int, unit: bool) -> np.ndarray:
 def faults(vectors: np.ndarray, positions: list[int], where: str) -> dict[int, WherryError]:
     """Return the rows that are not finite or have no direction, each with its error (row -> error)."""
     with np.errstate(over="ignore"):
-        finite = np.isfinite(vectors).all(axis=1)
-    bad = ~finite | ~vectors.any(axis=1)
+        finite = np.asarray(np.isfinite(vectors).all(axis=1))
+    bad = ~finite | ~np.asarray(vectors.any(axis=1))
     return {
         int(row): BadRecord(
             f"the model gave text {positions[row]} a vector that is {'zero' if finite[row] else 'not finite'}",

@@ -85,8 +85,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     milliseconds, value = _number(headers.get("retry-after-ms")), headers.get("retry-after")
     if milliseconds is not None:
         return milliseconds / 1000
-    if value is None or (seconds := _number(value)) is not None:
-        return None if value is None else seconds
+    seconds = _number(value)
+    if value is None or seconds is not None:
+        return seconds
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time())
     except ValueError:

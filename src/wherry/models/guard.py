@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import cached_property
 from threading import Lock
 
 import numpy as np
@@ -22,8 +23,9 @@ from wherry.models.batching import Batch, batches
 from wherry.models.calls import Calls, Patience
 from wherry.models.prices import price_of
 from wherry.models.probe import Probe, probed
+from wherry.models.spec import ModelSpec
 from wherry.models.tokens import estimate, estimate_all
-from wherry.models.wire import EmbedWire
+from wherry.models.wire import EmbedWire, Limits
 from wherry.space import Space
 
 # More per request is slower to repeat and gains nothing that was ever measured.
@@ -50,6 +52,9 @@ class GuardedEmbedder:
         self._wanted = wire.spec.whole("dim")
         self._accounts = Accounts(price_of(self._where))
         self._patience = patience
+        # What the wire asks its server for before anything is embedded is no part of any rate.
+        deadline = {name: value for name, value in wire.spec.options.items() if name == "deadline"}
+        self._facts = Calls(ModelSpec(wire.spec.provider, wire.spec.model, deadline), 1, self._accounts, patience)
         self._calls_made: Calls | None = None
         self._probe: Probe | None = None
         self._refused_in_a_row = 0
@@ -68,7 +73,7 @@ class GuardedEmbedder:
 
     def space(self) -> Space:
         """Return the card of its vectors. Embeds something only where nothing else tells the dimension."""
-        card = self._wire.space()
+        card = self._card
         if self._wire.spec.text("truncate") == "true":
             # A long text has another vector then: such an index must not pass for one that refuses to cut.
             card = replace(card, model_digest=(card.model_digest or "") + "+truncated")
@@ -146,15 +151,23 @@ class GuardedEmbedder:
             self._pool.shutdown(cancel_futures=True)
         self._wire.close()
 
+    @cached_property
+    def _card(self) -> Space:
+        return self._facts.make(self._wire.space, 0)
+
+    @cached_property
+    def _limits(self) -> Limits:
+        return self._facts.make(lambda: self._wire.limits, 0)
+
     @property
     def _window(self) -> int | None:
         """The tokens of the longest text, as the spec says or the provider."""
-        return self._wire.spec.whole("window") or self._wire.limits.text_tokens
+        return self._wire.spec.whole("window") or self._limits.text_tokens
 
     @property
     def _calls(self) -> Calls:
         if self._calls_made is None:
-            limits = self._wire.limits
+            limits = self._limits
             asked = self._wire.spec.whole("batch") or 1
             if asked > limits.items:
                 raise BadAddress(f"batch={asked} in {self._where} is more than the provider takes ({limits.items})")
@@ -162,14 +175,14 @@ class GuardedEmbedder:
         return self._calls_made
 
     def _probed(self) -> Probe:
-        limits, level = self._wire.limits, self._wire.spec.choice("probe", ("full", "quick"))
+        limits, level = self._limits, self._wire.spec.choice("probe", ("full", "quick"))
         most = self._wire.spec.whole("batch") or limits.items
         rate = self._calls.tokens_a_minute
         # A long text would take more than a minute's tokens, only to be refused.
         too_dear = rate is not None and self._window is not None and rate < 4 * self._window
         longest = None if level == "quick" or too_dear else self._window
         found = probed(self._ask, min(most, 4), longest, self._where)
-        promised = self._wire.space().dimension
+        promised = self._card.dimension
         wanted = self._wanted or promised or found.width
         if found.width < wanted or (self._wanted is None and found.width != wanted):
             raise BadAnswer(
@@ -189,7 +202,7 @@ class GuardedEmbedder:
         return sent.vectors
 
     def _request_size(self, probe: Probe) -> tuple[int, float | None]:
-        limits, calls = self._wire.limits, self._calls
+        limits, calls = self._limits, self._calls
         items = 1 if probe.batch_varies else self._wire.spec.whole("batch") or min(limits.items, _USUAL_ITEMS)
         bounds = [bound for bound in (limits.tokens, calls.tokens_a_minute) if bound is not None]
         return items, min(bounds, default=None)
@@ -273,7 +286,7 @@ class GuardedEmbedder:
 
     def _checked(self, batch: Batch, *, query: bool) -> list[np.ndarray | WherryError]:
         vectors = self._sent(batch.texts, batch.tokens, query=query)
-        probe, card = self.probe(), self._wire.space()
+        probe, card = self.probe(), self._card
         checking.require_shape(vectors, len(batch.texts), probe.width, self._where)
         bad = checking.faults(vectors, batch.positions, self._where)
         dimension = self._wanted or probe.width
@@ -282,7 +295,10 @@ class GuardedEmbedder:
         if dimension < probe.width or unit or vectors.dtype != np.float32:
             vectors = checking.shaped(vectors, dimension, unit)
         self._accounts.refused(len(bad))
-        return [bad.get(row, vector) for row, vector in enumerate(vectors)]
+        results: list[np.ndarray | WherryError] = list(vectors)
+        for row, error in bad.items():
+            results[row] = error
+        return results
 
 
 class _Ended:

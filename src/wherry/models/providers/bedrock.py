@@ -51,6 +51,8 @@ class TitanEmbedder:
         self._timeout_s = spec.seconds("timeout") or USUAL_TIMEOUT_S
         self._dimension = spec.whole("dim") or DIMENSIONS[0]
         self._normalise = spec.choice("normalise", ("true", "false")) == "true"
+        # A session of its own: the shared one keeps the credentials it found first.
+        self._session = boto3.session.Session()
         self._client = self._connected()
 
     def space(self) -> Space:
@@ -92,8 +94,7 @@ class TitanEmbedder:
             max_pool_connections=self.spec.whole("concurrency") or _CONCURRENCY,
         )
         try:
-            # A session of its own: the shared one keeps the credentials it found first.
-            return boto3.session.Session().client(
+            return self._session.client(
                 "bedrock-runtime",
                 region_name=self.spec.text("region") or os.environ.get("AWS_REGION"),
                 endpoint_url=self.spec.text("base_url"),
@@ -104,13 +105,17 @@ class TitanEmbedder:
         except (aws.BotoCoreError, ValueError) as error:
             raise BadAddress(f"{self._where} cannot be opened ({type(error).__name__})") from None
 
+    def _secrets(self) -> list[str]:
+        found = self._session.get_credentials()
+        return [secret for secret in (found.access_key, found.secret_key, found.token) if secret] if found else []
+
     @contextmanager
     def _asking(self, text: str) -> Iterator[None]:
         with speaking(self._where, self._timeout_s):
             try:
                 yield
             except aws.ClientError as error:
-                raise _refused(error, text, self._where) from None
+                raise _refused(error, text, self._where, self._secrets()) from None
             except (aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError):
                 raise AuthFailed("AWS finds no credentials", where=self._where, next=f"set {_KEYS}") from None
             except (aws.ReadTimeoutError, aws.ConnectTimeoutError):
@@ -129,7 +134,7 @@ def open_embedder(spec: ModelSpec) -> TitanEmbedder:
     return TitanEmbedder(spec)
 
 
-def _refused(error: aws.ClientError, text: str, where: str) -> Exception:
+def _refused(error: aws.ClientError, text: str, where: str, secrets: list[str]) -> Exception:
     told, answer = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
     code = str(told.get("Code", ""))
     return faults.refused(
@@ -138,6 +143,7 @@ def _refused(error: aws.ClientError, text: str, where: str) -> Exception:
         where=where,
         code=code if not code.isdigit() else "",
         retry_after_s=faults.retry_after(answer.get("HTTPHeaders", {})),
+        secrets=secrets,
         texts=[text],
         key_name=_KEYS,
     )

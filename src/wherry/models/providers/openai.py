@@ -118,9 +118,9 @@ class OpenAIChat:
     ) -> Reply:
         """Return the answer to one request."""
         with self._link.asking([message.content for message in messages]):
-            answer = self._link.client.chat.completions.create(
-                **self._request(messages, max_tokens), response_format=_format(schema) if schema else openai.omit
-            )
+            request = self._request(messages, max_tokens)
+            form: Any = _format(schema) if schema else openai.omit
+            answer = self._link.client.chat.completions.create(**request, response_format=form)
             choice = answer.choices[0]
             refusal = choice.message.refusal
             return Reply(
@@ -193,10 +193,12 @@ def _in_order(rows: list[tuple[int, Any]], count: int, where: str) -> list[Any]:
 
 def _vectors(rows: list[Any], where: str) -> np.ndarray:
     # A server that ignores the wish for base64 answers with numbers.
-    parts = [np.frombuffer(base64.b64decode(row), dtype="<f4") if isinstance(row, str) else row for row in rows]
-    if parts and all(isinstance(part, np.ndarray) for part in parts) and len({len(part) for part in parts}) == 1:
-        return np.stack(parts).astype(np.float32, copy=False)
-    return matrix(parts, where)
+    decoded = [np.frombuffer(base64.b64decode(row), dtype="<f4") for row in rows if isinstance(row, str)]
+    if not decoded or len(decoded) < len(rows):
+        return matrix(rows, where)
+    if len({len(row) for row in decoded}) > 1:
+        return matrix([row.tolist() for row in decoded], where)
+    return np.stack(decoded).astype(np.float32, copy=False)
 
 
 def _usage(usage: Any) -> Usage:

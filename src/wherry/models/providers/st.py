@@ -61,8 +61,7 @@ class SentenceTransformerEmbedder:
         return Sent(np.asarray(vectors, dtype=np.float32), sum(tokens))
 
     def close(self) -> None:
-        """Release the model's memory."""
-        self._model = None
+        """Release nothing: the model's memory goes with this object."""
 
     @property
     def _dimension(self) -> int | None:
