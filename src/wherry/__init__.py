@@ -31,7 +31,19 @@ if TYPE_CHECKING:
         WherryError,
     )
     from wherry.indexing.act import index
+    from wherry.indexing.base import Chunk, Chunker, Document, DocumentSource, Listed, Part, Stamp
+    from wherry.indexing.public import (
+        index_plan,
+        index_prune,
+        index_rebuild,
+        index_repair,
+        index_retry,
+        index_rollback,
+        index_status,
+        index_verify,
+    )
     from wherry.indexing.results import IndexResult
+    from wherry.indexing.watching import Worker, WorkerState
     from wherry.models.base import Chat, Embedder, Message, Reply
     from wherry.models.registry import open_chat, open_embedder
     from wherry.models.structured import structured
@@ -41,6 +53,7 @@ if TYPE_CHECKING:
     from wherry.moving.verify import verify
     from wherry.record import Record, Reject
     from wherry.routing.book import Route
+    from wherry.routing.dual import follow, replay, shadow, writer
     from wherry.routing.reader import route
     from wherry.routing.switching import Switched, rollback, switch
     from wherry.space import Metric, Space
@@ -68,13 +81,26 @@ _HOMES = {
     "wherry.models.registry": ("open_chat", "open_embedder"),
     "wherry.models.structured": ("structured",),
     "wherry.indexing.act": ("index",),
+    "wherry.indexing.base": ("Chunk", "Chunker", "Document", "DocumentSource", "Listed", "Part", "Stamp"),
+    "wherry.indexing.public": (
+        "index_plan",
+        "index_status",
+        "index_verify",
+        "index_repair",
+        "index_retry",
+        "index_rebuild",
+        "index_rollback",
+        "index_prune",
+    ),
     "wherry.indexing.results": ("IndexResult",),
+    "wherry.indexing.watching": ("Worker", "WorkerState"),
     "wherry.moving.plan": ("plan",),
     "wherry.moving.results": ("Difference", "Level", "Loss", "Plan", "SyncResult", "Verification"),
     "wherry.moving.sync": ("sync",),
     "wherry.moving.verify": ("verify",),
     "wherry.record": ("Record", "Reject"),
     "wherry.routing.book": ("Route",),
+    "wherry.routing.dual": ("follow", "replay", "shadow", "writer"),
     "wherry.routing.reader": ("route",),
     "wherry.routing.switching": ("Switched", "rollback", "switch"),
     "wherry.space": ("Metric", "Space"),
@@ -90,7 +116,19 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "route",
     "switch",
     "rollback",
+    "writer",
+    "follow",
+    "shadow",
+    "replay",
     "index",
+    "index_plan",
+    "index_status",
+    "index_verify",
+    "index_repair",
+    "index_retry",
+    "index_rebuild",
+    "index_rollback",
+    "index_prune",
     "search",
     "evaluate",
     "open_source",
@@ -103,6 +141,15 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "Chat",
     "Difference",
     "IndexResult",
+    "Chunk",
+    "Chunker",
+    "Document",
+    "DocumentSource",
+    "Listed",
+    "Part",
+    "Stamp",
+    "Worker",
+    "WorkerState",
     "Hit",
     "Hits",
     "Evaluation",

@@ -4,60 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 
-import psycopg
 import pytest
 
 import wherry
+from tests.routing.kit import TEXTS, copied, made, put
 from wherry.errors import Busy, NoSuchRoute, NotVerified, Refused, Usage, WouldLoseWrites
-from wherry.models.hashing import HashEmbedder
-from wherry.record import Record, from_records
 from wherry.routing.book import Book, Toggle
-from wherry.stores.base import Index
-from wherry.stores.registry import open_target
-
-TEXTS = ["공복 혈당이 126 이상이면 당뇨를 의심합니다", "검진 전날 밤부터 금식합니다", "결과표는 의사와 함께 보십시오"]
-
-
-@pytest.fixture
-def fresh(pg: psycopg.Connection) -> None:
-    pg.execute("DROP SCHEMA IF EXISTS wherry CASCADE")
-
-
-@pytest.fixture
-def old(fresh: None, name: str) -> str:
-    """A table with three guides."""
-    address = f"pgvector:#{name}"
-    put(address, TEXTS)
-    return address
-
-
-@pytest.fixture
-def new(tmp_path: Path) -> str:
-    return f"chroma:{tmp_path / 'db'}#guides"
-
-
-def put(address: str, texts: list[str], first: int = 0) -> None:
-    embedder, store = HashEmbedder(64), open_target(address)
-    records = [
-        Record(f"g-{n}", vector.tolist(), text, {"page": n})
-        for n, (text, vector) in enumerate(zip(texts, embedder.embed(texts), strict=True), first)
-    ]
-    store.prepare(embedder.space(), Index(), len(records))
-    store.upsert(from_records(records))
-    store.finish(embedder.space(), Index())
-    store.close()
-
-
-def made(name: str, target: str, toggle: Toggle | None = None) -> None:
-    with Book() as book:
-        book.make(name, target, toggle, "")
-
-
-def copied(old: str, new: str) -> None:
-    assert wherry.sync(old, new, accept_losses=True).equal
-    assert wherry.verify(old, new).equal
 
 
 def test_a_switch_wants_a_proof(old: str, new: str) -> None:
@@ -159,10 +112,10 @@ def test_a_name_can_be_searched(old: str) -> None:
     assert wherry.search("금식", in_="welno", mode="vector").address == old
 
 
-@pytest.mark.parametrize("name", ["", "a b", "x'; DROP TABLE wherry.routes; --", "가" * 101])
-def test_what_cannot_be_a_name(old: str, name: str) -> None:
+@pytest.mark.parametrize("odd", ["", "a b", "x'; DROP TABLE wherry.routes; --", "가" * 101])
+def test_what_cannot_be_a_name(old: str, odd: str) -> None:
     with pytest.raises(Usage):
-        made(name, old)
+        made(odd, old)
 
 
 def test_a_route_that_is_not_there_is_named_with_those_that_are(old: str) -> None:

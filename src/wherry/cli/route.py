@@ -10,8 +10,9 @@ from rich.text import Text
 from wherry.cli import out
 from wherry.cli.bars import listening
 from wherry.cli.words import safe
-from wherry.errors import Usage
+from wherry.errors import StoreError, Usage
 from wherry.routing.book import Book, Event, Route, Toggle, shown
+from wherry.routing.dual import follow, replay, shadow
 from wherry.routing.switching import Switched, rollback, switch
 
 if TYPE_CHECKING:
@@ -76,6 +77,48 @@ def roll_back(name: str, waive_writes: int | None, carry: bool, why: str, json: 
     with listening(json):
         done = rollback(name, waive_writes=waive_writes, carry=carry, why=why)
     return _put(done.to_dict(), json, _done(done))
+
+
+def shadow_route(name: str, address: str | None, sample: str, off: bool, why: str, json: bool) -> int:
+    """Let a side be asked too, or none, and print the route."""
+    _require_one(address, off)
+    route = shadow(name, address, share_of(sample), why)
+    asked = f"{_shown(route.shadow)} is asked too, for {route.shadow_share:.0%} of the questions"
+    lines: list[RenderableType] = [asked if route.shadow else "no other side is asked any more"]
+    return _put(route.to_dict(), json, [*lines, f"next: wherry watch {name}"])
+
+
+def dual_write(name: str, address: str | None, off: bool, why: str, json: bool) -> int:
+    """Let a side follow, or none, and print the route."""
+    _require_one(address, off)
+    route = follow(name, address, why)
+    lines: list[RenderableType] = [f"{_shown(route.dual)} follows {name}" if route.dual else f"no side follows {name}"]
+    return _put(route.to_dict(), json, lines)
+
+
+def replay_route(name: str, json: bool) -> int:
+    """Empty the outbox as far as the other side lets us; 4 when something is left."""
+    done = replay(name)
+    lines: list[RenderableType] = [f"{done.records:,} records made alike, {done.waiting:,} writes still wait"]
+    if done.error:
+        lines.append(f"why: {safe(done.error)}")
+    return _put(done.to_dict(), json, lines) or (StoreError.exit_code if done.waiting else 0)
+
+
+def share_of(text: str) -> float:
+    """Return a share written as `10%` or `0.1`. Raises Usage."""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise Usage(f"{text!r} is no share", where="--sample", next="write 10% or 0.1")
+    return share
+
+
+def _require_one(address: str | None, off: bool) -> None:
+    if (address is None) != off:
+        raise Usage("name a collection, or --off", left="nothing was changed")
 
 
 def _done(done: Switched) -> list[RenderableType]:

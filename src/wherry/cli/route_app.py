@@ -12,6 +12,7 @@ Job = Callable[[], int]
 
 Name = Annotated[str, typer.Argument(metavar="ROUTE", help="Name that readers use.", show_default=False)]
 To = Annotated[str, typer.Argument(metavar="ADDRESS", help="Collection it leads to.", show_default=False)]
+Other = Annotated[str | None, typer.Argument(metavar="ADDRESS", help="The other side.", show_default=False)]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Kept in the history.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print a traceback when something goes wrong.")]
@@ -94,6 +95,64 @@ def remove_route(name: Name, why: Why = "", json: Json = False, debug: Debug = F
     from wherry.cli import route
 
     return partial(route.remove_route, name, why, json)
+
+
+@routes.command("shadow")
+def shadow_route(
+    name: Name,
+    address: Annotated[
+        str | None, typer.Argument(metavar="ADDRESS", help="Side to ask too.", show_default=False)
+    ] = None,
+    sample: Annotated[str, typer.Option(metavar="SHARE", help="Share of the questions, as 10% or 0.1.")] = "100%",
+    off: Annotated[bool, typer.Option("--off", help="Ask no other side any more.")] = False,
+    why: Why = "",
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Ask another side too, for a share of the questions; readers never notice.
+
+    \b
+    Example:
+      wherry route shadow welno chroma:./db#guides --sample 10%
+    """
+    from wherry.cli import route
+
+    return partial(route.shadow_route, name, None if off else address, sample, off, why, json)
+
+
+@routes.command("dual-write")
+def dual_write(
+    name: Name,
+    address: Annotated[
+        str | None, typer.Argument(metavar="ADDRESS", help="Side that follows.", show_default=False)
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="Let no side follow any more.")] = False,
+    why: Why = "",
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Let another side follow what is written by the route (`wherry.writer(NAME)`).
+
+    \b
+    Example:
+      wherry route dual-write welno chroma:./db#guides
+    """
+    from wherry.cli import route
+
+    return partial(route.dual_write, name, None if off else address, off, why, json)
+
+
+@routes.command("replay")
+def replay_route(name: Name, json: Json = False, debug: Debug = False) -> Job:
+    """Bring the side that follows up to date with what waits in the outbox.
+
+    \b
+    Example:
+      wherry route replay welno
+    """
+    from wherry.cli import route
+
+    return partial(route.replay_route, name, json)
 
 
 def switch(

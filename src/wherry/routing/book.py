@@ -172,7 +172,7 @@ class Book:
         with self.database.begin() as connection:
             changed = connection.execute(
                 "UPDATE wherry.routes SET target = $1, previous = target, since = $2, version = version + 1,"
-                " shadow = NULL, shadow_share = 0, changed_at = now() WHERE name = $3 AND version = $4",
+                " shadow = NULL, shadow_share = 0, dual = NULL, changed_at = now() WHERE name = $3 AND version = $4",
                 [target, json.dumps(since), seen.name, seen.version],
             )
             _require_changed(changed.rowcount, seen)

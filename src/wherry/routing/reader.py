@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,32 +20,20 @@ from wherry.answering.hits import Hits
 from wherry.answering.search import Searcher
 from wherry.errors import StoreError
 from wherry.routing.book import Book, Route
-from wherry.stores.registry import open_source
-
-# What happens after a question was answered: (route, address, seconds, hits or the error, query, options).
-Heard = Callable[["Asked"], None]
-
-
-class Asked:
-    """One question of a reader and what became of it. seconds: from the question to the answer."""
-
-    def __init__(self, route: Route, address: str, query: Any, options: dict[str, Any]) -> None:
-        self.route, self.address, self.query, self.options = route, address, query, options
-        self.seconds = 0.0
-        self.hits: Hits | None = None
-        self.error: Exception | None = None
+from wherry.routing.reads import Reads
+from wherry.routing.sides import Asked, Side
 
 
 class Reader:
-    """A route, open for reading. heard: told of every question after it was answered, outside of its time."""
+    """A route, open for reading. reads: what keeps what was seen, closed with the reader; None keeps nothing."""
 
-    def __init__(self, name: str, heard: Heard | None = None) -> None:
+    def __init__(self, name: str, reads: Reads | None = None) -> None:
         self.name = name
-        self._heard = heard
+        self._reads = reads
         self._book = Book()
         self._asking = threading.Lock()
         self._route = self._book.require(name)
-        self._side: _Side | None = None
+        self._side: Side | None = None
         self._changing = threading.Lock()
 
     @property
@@ -78,8 +66,8 @@ class Reader:
             raise
         finally:
             asked.seconds = time.perf_counter() - started
-            if self._heard is not None:
-                self._heard(asked)
+            if self._reads is not None:
+                self._reads.heard(asked)
 
     @contextmanager
     def side(self, address: str | None = None) -> Iterator[Searcher]:
@@ -98,6 +86,8 @@ class Reader:
             side.retire()
         with self._asking:
             self._book.close()
+        if self._reads is not None:
+            self._reads.close()
 
     def __enter__(self) -> Reader:
         return self
@@ -105,12 +95,12 @@ class Reader:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _enter(self, address: str) -> _Side:
+    def _enter(self, address: str) -> Side:
         with self._changing:
             if self._side is not None and self._side.address == address:
                 return self._side.enter()
             # Opened before the other is left: when it cannot be, the reader stays where it was.
-            new, old = _Side(address), self._side
+            new, old = Side(address), self._side
             self._side = new
             entered = new.enter()
         if old is not None:
@@ -118,43 +108,8 @@ class Reader:
         return entered
 
 
-class _Side:
-    """An open collection, counted by the questions that use it; closed after the last one once it is retired."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._store = open_source(address)
-        self.searcher = Searcher(self._store)
-        self._users, self._retired = 0, False
-        self._lock = threading.Lock()
-
-    def enter(self) -> _Side:
-        """Count one more question."""
-        with self._lock:
-            self._users += 1
-        return self
-
-    def leave(self) -> None:
-        """Count one less."""
-        with self._lock:
-            self._users -= 1
-            last = self._retired and self._users == 0
-        if last:
-            self._close()
-
-    def retire(self) -> None:
-        """Close it now, or after the last question."""
-        with self._lock:
-            self._retired = True
-            idle = self._users == 0
-        if idle:
-            self._close()
-
-    def _close(self) -> None:
-        self.searcher.close()
-        self._store.close()
-
-
 def route(name: str) -> Reader:
-    """Open a route for reading. Raises NoSuchRoute."""
-    return Reader(name)
+    """Open a route for reading; what its readers see is kept for `wherry watch`. Raises NoSuchRoute."""
+    with Book() as book:
+        book.require(name)
+    return Reader(name, Reads())

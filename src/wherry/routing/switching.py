@@ -20,6 +20,7 @@ from wherry.moving.standing import mark_of
 from wherry.moving.sync import sync
 from wherry.moving.verify import verify
 from wherry.routing.book import Book, Route, shown
+from wherry.routing.dual import replay
 from wherry.stores.base import Readable, Versioned
 
 
@@ -60,6 +61,7 @@ def switch(
         old, new = (stack.enter_context(reading(place)) for place in (route.target, target))
         if old.identity == new.identity:
             raise Refused(f"{name} leads there already", where=str(shown(target)), left="nothing was changed")
+        _require_followed(route)
         if prove and not waive:
             verify(old, new)
         proof = None if waive else _proof(old, new, route, target, fresh_s)
@@ -95,6 +97,18 @@ def rollback(name: str, *, why: str = "", waive_writes: int | None = None, carry
         moved = sync(route.target, route.previous, accept_losses=True, allow_mass_delete=True)
         carried = moved.written + moved.deleted
         return _led_back(book, route, why, carried=carried)
+
+
+def _require_followed(route: Route) -> None:
+    """Let what is in the outbox reach the side that follows. Raises Refused when it cannot."""
+    left = replay(route.name)
+    if left.waiting:
+        raise Refused(
+            f"{left.waiting:,} writes have not reached the side that follows {route.name}: {left.error or 'not yet'}",
+            where=route.name,
+            left="readers go on as before",
+            next=f"wherry route replay {route.name}",
+        )
 
 
 def _proof(old: Readable, new: Readable, route: Route, target: str, fresh_s: float) -> Proof:

@@ -54,15 +54,14 @@ _TABLES = (
     )
     """,
     "CREATE INDEX route_reads_by_route ON wherry.route_reads (route, at)",
-    # payload: records as an Arrow stream for `upsert`, ids as a JSON list for `delete`.
+    # ids: a JSON list. due: whether the live side has done its part; until then the writer is at work, or died.
     """
     CREATE TABLE wherry.route_outbox (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         route text COLLATE "C" NOT NULL,
         target text NOT NULL,
-        act text NOT NULL CHECK (act IN ('upsert', 'delete')),
-        payload bytea NOT NULL,
-        records int NOT NULL,
+        ids jsonb NOT NULL,
+        due boolean NOT NULL DEFAULT false,
         at timestamptz NOT NULL DEFAULT now(),
         attempts int NOT NULL DEFAULT 0,
         error text
