@@ -71,12 +71,12 @@ def _require_prefix(prefix: str, headings: tuple[str, ...], text: str) -> None:
 
 @pytest.mark.parametrize("spec", SPECS)
 @settings(max_examples=60)
-@given(text=texts)
-@example(text="")
-@example(text=" \n\t ")
-@example(text=KOREAN * 4)
-def test_chunks_are_exact_and_whole(spec: str, text: str) -> None:
-    require_lawful(open_chunker(spec), document(text), limit_of(spec))
+@given(text=texts, title=st.sampled_from([None, "제목", "혈압 안내", "아주 긴 제목 " * 20]))
+@example(text="", title="제목")
+@example(text=" \n\t ", title=None)
+@example(text=KOREAN * 4, title="검진 안내")
+def test_chunks_are_exact_and_whole(spec: str, text: str, title: str | None) -> None:
+    require_lawful(open_chunker(spec), document(text, title=title), limit_of(spec))
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -140,7 +140,7 @@ def test_no_sign_is_torn_apart(spec: str, text: str) -> None:
 def test_every_option_is_in_the_identity() -> None:
     specs = [
         "markdown", "markdown?size=1199", "markdown?prefix=0", "markdown?smallest=1",
-        "sentences", "sentences?size=801", "sentences?overlap=99",
+        "sentences", "sentences?size=801", "sentences?overlap=99", "sentences?prefix=0",
         "fixed", "fixed?size=1001", "fixed?overlap=199",
         "tokens?tokenizer=space", "tokens?tokenizer=estimate", "tokens?tokenizer=kiwi",
         "tokens?size=451&tokenizer=space", "tokens?overlap=79&tokenizer=space",

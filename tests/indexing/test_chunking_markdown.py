@@ -42,6 +42,28 @@ def test_what_goes_on_says_under_which_headings() -> None:
     assert all(not chunk.text.startswith("건강검진 >") for chunk in cut(text, "markdown?size=200&prefix=0"))
 
 
+def test_the_title_is_said_where_no_heading_says_it() -> None:
+    text = f"## 정상 범위\n\n{SENTENCE * 2}\n\n## 관리\n\n{SENTENCE * 2}"
+    chunker = open_chunker("markdown?size=200")
+    titled = chunker.cut(document(text, title="혈압  읽는\n법", format="markdown"))
+    assert [chunk.text.partition("\n\n")[0] for chunk in titled] == ["혈압 읽는 법"] * 2
+    assert [chunk.headings for chunk in titled] == [("정상 범위",), ("관리",)]
+    headed = chunker.cut(document(f"# 혈압 읽는 법\n\n{text}", title="혈압 읽는 법"))
+    assert headed[0].text.startswith("# 혈압 읽는 법")
+    assert headed[1].text.startswith("혈압 읽는 법\n\n## 관리")
+    assert "혈압 읽는 법" not in "".join(chunk.text for chunk in open_chunker("markdown?prefix=0").cut(document(text)))
+
+
+def test_sentences_begin_with_the_title_of_their_document() -> None:
+    chunker = open_chunker("sentences?size=120&overlap=0")
+    chunks = chunker.cut(document(f"혈압 안내. {SENTENCE * 6}", title="혈압 안내"))
+    assert len(chunks) > 2
+    assert chunks[0].text.startswith("혈압 안내. 수축기")
+    assert all(chunk.text.startswith("혈압 안내\n\n수축기") and len(chunk.text) <= 120 for chunk in chunks[1:])
+    for spec in ("sentences?size=120&overlap=0&prefix=0", "fixed", "tokens?tokenizer=space"):
+        assert "안내" not in open_chunker(spec).cut(document(SENTENCE, title="혈압 안내"))[0].text
+
+
 def test_code_and_tables_that_fit_are_not_torn() -> None:
     code = "```python\n" + "x = 1  # 다.\n\n" * 8 + "```"
     table = "| 항목 | 값 |\n| --- | --- |\n" + "| 혈압 | 120 |\n" * 8

@@ -234,6 +234,11 @@ def test_a_pdf_has_a_part_for_each_page_with_text(tmp_path: Path) -> None:
     assert [chunk.page for chunk in open_chunker("fixed").cut(found)] == [1, 3]
 
 
+@pytest.mark.parametrize("title", ["Microsoft Word - 최종.docx", "untitled", "제목 없음", "문서1", "보고서(3).hwp", ""])
+def test_a_title_nobody_gave_is_none(title: str) -> None:
+    assert read_pdf("검진.pdf", make_pdf(["가"], title=title)).title is None
+
+
 @pytest.mark.parametrize(
     ("data", "what"),
     [

@@ -29,6 +29,6 @@ texts = st.lists(st.sampled_from(WORDS) | st.text(max_size=12), max_size=60).map
 wild = st.text(st.characters(codec=None), max_size=400)
 
 
-def document(*texts: str, **metadata: object) -> Document:
+def document(*texts: str, title: str | None = None, **metadata: object) -> Document:
     """Return a document with one part per text."""
-    return Document("글.md", tuple(Part(text) for text in texts), None, metadata)
+    return Document("글.md", tuple(Part(text) for text in texts), title, metadata)

@@ -16,14 +16,17 @@ from wherry.indexing import checking, generations, planning
 from wherry.indexing import status as standing
 from wherry.indexing.act import index
 from wherry.indexing.again import refresh
+from wherry.indexing.watching import Worker
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from wherry.indexing.checking import Finding
     from wherry.indexing.results import Failure, IndexResult, Rebuild
+    from wherry.indexing.watching import WorkerState
 
 _FIRST = 20
+_LOOK_S = 1.0
 _COUNTS = ("new", "modified", "metadata_only", "renamed", "deleted", "unchanged", "failed")
 
 
@@ -150,6 +153,33 @@ def prune(into: str, json: bool) -> int:
     else:
         out.put(f"{dropped} generations dropped")
     return 0
+
+
+def watch(paths: Sequence[str], into: str | None, wants: dict[str, Any], every_s: float, json: bool) -> int:
+    """Index whenever the files change, until someone ends it."""
+    target, told = _required(into), _Told(json)
+    with Worker(list(paths), target, **wants, every_s=every_s, told=told) as worker:
+        while worker.state.state != "stopped":
+            worker.finished(_LOOK_S)
+    return 0
+
+
+class _Told:
+    """Prints what a worker did, and what is wrong, once each."""
+
+    def __init__(self, json: bool) -> None:
+        self._json = json
+        self._last: WorkerState | None = None
+
+    def __call__(self, state: WorkerState) -> None:
+        before, self._last = self._last, state
+        if state.error and (before is None or before.error != state.error):
+            out.tell(f"{state.state}: {safe(state.error)}")
+        if state.last is not None and (before is None or before.last is not state.last):
+            if self._json:
+                out.put_json(state.last.to_dict())
+            else:
+                _told(state.last, False)
 
 
 def _required(into: str | None) -> str:

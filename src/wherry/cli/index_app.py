@@ -204,3 +204,27 @@ def prune(into: Into, json: Json = False, debug: Debug = False) -> Job:
     from wherry.cli import index as acts
 
     return partial(acts.prune, into, json)
+
+
+@app.command()
+def watch(
+    paths: Paths,
+    into: Target = None,
+    embedder: Embedder = None,
+    chunker: Chunker = None,
+    include: Include = [],  # noqa: B006
+    exclude: Exclude = [],  # noqa: B006
+    every: Annotated[float, typer.Option(metavar="SECONDS", help="Time between two looks.")] = 2.0,
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Index, and again whenever the files change, until Ctrl-C; with --json one object per line.
+
+    \b
+    Example:
+      wherry index watch docs/ --into pgvector:#docs
+    """
+    from wherry.cli import index as acts
+
+    wants = {"embedder": embedder, "chunker": chunker, "include": include, "exclude": exclude}
+    return partial(acts.watch, paths, into, wants, every, json)
