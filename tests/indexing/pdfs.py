@@ -1,4 +1,7 @@
-"""PDF files made by hand, Korean text included, for readers that expect real ones."""
+"""PDF files made by hand, Korean text included, for readers that expect real ones.
+
+No font is embedded, so PDFium gives a sign that stands alone on its line no width and leaves it out.
+"""
 
 from __future__ import annotations
 

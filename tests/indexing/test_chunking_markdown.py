@@ -56,7 +56,7 @@ def test_the_title_is_said_where_no_heading_says_it() -> None:
 
 def test_sentences_begin_with_the_title_of_their_document() -> None:
     chunker = open_chunker("sentences?size=120&overlap=0")
-    chunks = chunker.cut(document(f"혈압 안내. {SENTENCE * 6}", title="혈압 안내"))
+    chunks = chunker.cut(document(f"혈압 안내. {SENTENCE * 9}", title="혈압 안내"))
     assert len(chunks) > 2
     assert chunks[0].text.startswith("혈압 안내. 수축기")
     assert all(chunk.text.startswith("혈압 안내\n\n수축기") and len(chunk.text) <= 120 for chunk in chunks[1:])

@@ -236,15 +236,15 @@ def test_a_pdf_has_a_part_for_each_page_with_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("title", ["Microsoft Word - 최종.docx", "untitled", "제목 없음", "문서1", "보고서(3).hwp", ""])
 def test_a_title_nobody_gave_is_none(title: str) -> None:
-    assert read_pdf("검진.pdf", make_pdf(["가"], title=title)).title is None
+    assert read_pdf("검진.pdf", make_pdf(["혈압 안내"], title=title)).title is None
 
 
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        (make_pdf(["가"], encrypted=True), "wants a password"),
+        (make_pdf(["혈압 안내"], encrypted=True), "wants a password"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "cannot be opened"),
-        (make_pdf(["가"])[:200], "cannot be opened"),
+        (make_pdf(["혈압 안내"])[:200], "cannot be opened"),
         (b"%PDF-1.7\n%%EOF", "cannot be opened"),
         (make_pdf(["", "", ""]), "none of its 3 pages holds text"),
     ],

@@ -28,7 +28,8 @@ class Markdown:
 
     size: characters a chunk has at most, its prefix included. Code, tables and lists that fit are not torn. A
     section shorter than `smallest` (a sixth of the size) takes what follows under the same heading. prefix: begin
-    a chunk with the headings it stands under that are not in it, and a piece of a table with the table's header.
+    a chunk with the document's title and the headings it stands under, as far as they are not in it, and a piece
+    of a table with the table's header.
     Raises Usage for a size below 1.
     """
 
@@ -53,7 +54,7 @@ class Markdown:
 
     def each(self, document: Document) -> Iterator[Chunk]:
         """Yield the chunks one by one, for documents too large to hold twice."""
-        return chunks_of(document, lambda text: _Section(text, self).spans())
+        return chunks_of(document, lambda text: _Section(text, self, document.title or "").spans())
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,10 @@ class _Held:
 class _Section:
     """Fills chunks with the blocks of one text."""
 
-    def __init__(self, text: str, chunker: Markdown) -> None:
-        self.text, self.chunker = text, chunker
+    def __init__(self, text: str, chunker: Markdown, title: str) -> None:
+        self.text, self.chunker, self.title = text, chunker, " ".join(title.split())
         self._path: Path = ()
+        self._first = ""
         self._held: _Held | None = None
 
     def spans(self) -> Iterator[Span]:
@@ -103,6 +105,7 @@ class _Section:
     def _heading(self, block: Block) -> Iterator[Span]:
         above = tuple(entry for entry in self._path if entry[0] < block.level)
         self._path = (*above, (block.level, block.title))
+        self._first = self._first or block.title
         if width(self.text, block.start, block.end) > self.chunker.size:
             for piece in fitting(self.text, block.start, block.end, self.chunker.size, _OTHER_STEPS):
                 yield from self._add(_Unit(*piece))
@@ -172,6 +175,9 @@ class _Section:
         if not self.chunker.prefix:
             return ""
         titles = [title for _, title in path if title]
+        # Most titles are the first heading, which the path has or the chunk itself begins with.
+        if self.title and self.title not in titles and self.title != self._first:
+            titles.insert(0, self.title)
         while titles and sum(map(len, titles)) + 3 * len(titles) > self.chunker.size // _PREFIX_SHARE:
             # The inner heading says more about the chunk than the outer one.
             titles.pop(0)

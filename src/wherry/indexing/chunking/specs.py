@@ -18,7 +18,7 @@ from wherry.indexing.chunking.plain import Sentences
 CHUNKERS: dict[str, tuple[Callable[..., Chunker], dict[str, type]]] = {
     "auto": (Auto, {"size": int}),
     "markdown": (Markdown, {"size": int, "prefix": bool, "smallest": int}),
-    "sentences": (Sentences, {"size": int, "overlap": int}),
+    "sentences": (Sentences, {"size": int, "overlap": int, "prefix": bool}),
     "fixed": (Fixed, {"size": int, "overlap": int}),
     "tokens": (Tokens, {"size": int, "overlap": int, "tokenizer": str}),
 }

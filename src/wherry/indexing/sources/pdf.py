@@ -17,6 +17,12 @@ _HYPHEN = re.compile("[\ufffe\x02\u00ad](?:\n|$)")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\ufffe\uffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TITLE = 300
+# What programs write when nobody gave a title.
+_NO_TITLE = re.compile(
+    r"microsoft word - .*|untitled.*|제목 ?없음.*|(?:문서|document) ?\d*"
+    r"|.*\.(?:docx?|hwpx?|pptx?|xlsx?|pdf|indd|rtf|odt|tmp)",
+    re.IGNORECASE,
+)
 
 
 def read_pdf(document: str, data: bytes) -> Document:
@@ -30,7 +36,7 @@ def read_pdf(document: str, data: bytes) -> Document:
         opened = _open(document, data)
         try:
             texts = _texts(document, opened)
-            title = str(opened.get_metadata_dict().get("Title") or "")
+            title = _cleaned(str(opened.get_metadata_dict().get("Title") or "")).strip()[:_TITLE]
         finally:
             opened.close()
     parts = tuple(Part(text, page) for page, text in enumerate(texts, 1) if text.strip())
@@ -40,7 +46,7 @@ def read_pdf(document: str, data: bytes) -> Document:
             where=document,
             next="recognise the text first (OCR), or leave the file out with an exclude pattern",
         )
-    return Document(document, parts, _cleaned(title).strip()[:_TITLE] or None, {"format": "pdf"})
+    return Document(document, parts, title if title and not _NO_TITLE.fullmatch(title) else None, {"format": "pdf"})
 
 
 def _open(document: str, data: bytes) -> Any:
