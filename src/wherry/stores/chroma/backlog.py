@@ -22,6 +22,12 @@ _WAITING = "SELECT count(*) FROM embeddings_queue WHERE seq_id > ? AND topic LIK
 _INDEXED = "SELECT coalesce(seq_id, 0) FROM max_seq_id WHERE segment_id = ?"
 _LATEST = "SELECT coalesce(max(seq_id), 0) FROM embeddings_queue"
 
+_UNDER = "SELECT 1 FROM embedding_metadata WHERE key = ? AND string_value IS NOT NULL LIMIT 1"
+_LISTED = """
+SELECT 1 FROM embedding_metadata_array WHERE key = ? AND int_value IS NOT NULL
+UNION ALL SELECT 1 FROM embedding_metadata_array WHERE key = ? AND float_value IS NOT NULL LIMIT 1
+"""
+
 
 @dataclass(frozen=True)
 class Backlog:
@@ -66,6 +72,18 @@ def latest(folder: Path) -> int:
     with _reading(folder) as database:
         (number,) = database.execute(_LATEST).fetchone()
     return int(number)
+
+
+def holds_beside(folder: Path, key: str) -> bool:
+    """Tell whether a record of any collection has metadata under a key."""
+    with _reading(folder) as database:
+        return database.execute(_UNDER, (key,)).fetchone() is not None
+
+
+def lists_of_numbers(folder: Path, keys: set[str]) -> frozenset[str]:
+    """Return those of some keys under which a record of any collection has a list of numbers."""
+    with _reading(folder) as database:
+        return frozenset(key for key in keys if database.execute(_LISTED, (key, key)).fetchone() is not None)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 from chromadb.api import ClientAPI
 from chromadb.api.models.Collection import Collection as Handle
@@ -17,15 +18,20 @@ from chromadb.errors import NotFoundError
 from wherry.errors import BadAddress, NoSuchCollection, WherryError
 from wherry.record import Page
 from wherry.space import Metric, Space
-from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, IdKind, Index, Kind
-from wherry.stores.chroma import laid_out
+from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, Hit, IdKind, Index, Kind
+from wherry.stores.chroma import filters, laid_out, searching
+from wherry.stores.chroma.backlog import holds_beside, lists_of_numbers
 from wherry.stores.chroma.faults import LostVector, translated
 from wherry.stores.chroma.holds import processes_with
 from wherry.stores.chroma.links import FolderLink, ServerLink, batch_limit_here
 from wherry.stores.chroma.place import DATABASE_FILE, Place, closest
 from wherry.stores.chroma.portions import Portions
 from wherry.stores.chroma.rows import get
+from wherry.stores.chroma.values import BESIDE
+from wherry.stores.exact import Query, checked, search_pages
+from wherry.stores.hits import as_records
 from wherry.stores.layouts import PLAIN, Codec
+from wherry.where import Where
 
 CARD = "wherry_space"
 METRICS = {"l2": Metric.L2, "cosine": Metric.COSINE, "ip": Metric.IP}
@@ -71,13 +77,12 @@ class ChromaSource:
         with self._using(anew=True) as handle:
             count, layout = handle.count(), self._layout_in(handle)
         configuration, metadata = handle.configuration_json, handle.metadata or {}
-        engine = Space(dimension=handle._model.dimension, metric=_metric(configuration, metadata))
-        card = _card(metadata)
+        engine, card = _engine_space(handle), _card(metadata)
         return Collection(
             name=handle.name,
             exists=True,
             count=count,
-            space=engine.filled_from(card).with_metric(self.place.stated, self.address),
+            space=self._space(handle),
             index=_index(configuration),
             bytes=self._bytes(),
             notes=tuple(self._notes(engine, card, metadata)),
@@ -108,6 +113,37 @@ class ChromaSource:
     def fetch(self, ids: pa.Array) -> Page:
         """Return the records with these ids."""
         return self._read(self._portions().everything(ids))
+
+    def search(self, vector: np.ndarray, k: int, where: Where | None = None, exact: bool = False) -> list[Hit]:
+        """Return the k nearest records: by Chroma's index, or by reading all where that gives too few."""
+        with self._using() as handle:
+            query = checked(vector, k, self._space(handle), self.address)
+            count = handle.count()
+        if exact:
+            return search_pages(self.scan(), query, where)
+        form = None if where is None else self._filter(where)
+        return searching.search(lambda limit: self._nearest(query, form, limit), self.scan, query, where, count)
+
+    def _nearest(self, query: Query, form: filters.Form | None, limit: int) -> list[Hit] | None:
+        with self._using() as handle:
+            try:
+                found = searching.asked(handle, query, form, limit)
+            except NotFoundError:
+                self._known = None
+                raise
+        return None if found is None else as_records(found, self._codec())
+
+    def _space(self, handle: Handle) -> Space:
+        """Return the collection's space: what the engine says, then what the card does."""
+        known = _engine_space(handle).filled_from(_card(handle.metadata or {}))
+        return known.with_metric(self.place.stated, self.address)
+
+    def _filter(self, where: Where) -> filters.Form | None:
+        """Return a filter for a condition; None where some metadata lies where none looks, or nobody can tell."""
+        folder = self.place.folder
+        if folder is None or self._codec() is not None or holds_beside(folder, BESIDE):
+            return None
+        return filters.filter_of(where, lists_of_numbers(folder, filters.ordered_keys(where)))
 
     def close(self) -> None:
         """Release the client; a second call does nothing."""
@@ -241,6 +277,10 @@ class ChromaSource:
 def _offered(client: ClientAPI, name: str) -> str:
     names = [c.name for c in client.list_collections(limit=_NAMES_AT_ONCE)]
     return f"collections here: {', '.join(closest(name, names))}" if names else "there are no collections here"
+
+
+def _engine_space(handle: Handle) -> Space:
+    return Space(dimension=handle._model.dimension, metric=_metric(handle.configuration_json, handle.metadata or {}))
 
 
 def _metric(configuration: dict[str, Any], metadata: dict[str, Any]) -> Metric | None:

@@ -76,6 +76,16 @@ def from_engine(metadata: Metadata | None, uri: str | None) -> str | None:
     return _text(_edited(original, expected, native))
 
 
+def is_plain_key(key: str) -> bool:
+    """Tell whether metadata lies under a key as it is."""
+    return key != URI and _key_fits(key, None)
+
+
+def is_exact(number: float) -> bool:
+    """Tell whether Chroma keeps and compares a float without losing a bit."""
+    return _exact(number)
+
+
 def _plain(pair: tuple[str, Any]) -> bool:
     """Tell quickly of the usual key and value that nothing has to be done about them."""
     key, item = pair

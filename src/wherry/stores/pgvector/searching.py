@@ -25,9 +25,10 @@ from psycopg.pq import Format
 from wherry.postgres.failures import translated
 from wherry.postgres.link import Server
 from wherry.postgres.pool import Pool
-from wherry.record import Page, make_batch
+from wherry.record import Page
 from wherry.stores.base import Hit
 from wherry.stores.exact import Query, checked, search_pages, similarity
+from wherry.stores.hits import as_records
 from wherry.stores.lexical import FusedHit, Fusion
 from wherry.stores.pgvector.catalog import Table
 from wherry.stores.pgvector.filters import Filter, NotNative, require_native, served
@@ -265,9 +266,8 @@ def _dumper(oid: int) -> type[Dumper]:
 def _hits(rows: Sequence[Row], ground: Ground, query: Query) -> list[Hit]:
     metric = query.metric
     found = sorted(rows, key=lambda row: (row[3], row[0]))[: query.k]
-    if ground.table.shape.codec is not None:
-        found = _decoded(found, ground)
-    return [Hit(i, similarity(d, metric), d, text, _plain(metadata), metric) for i, text, metadata, d in found]
+    hits = [Hit(i, similarity(d, metric), d, text, _plain(metadata), metric) for i, text, metadata, d in found]
+    return as_records(hits, ground.table.shape.codec)
 
 
 def _fused(row: Placed, query: Query) -> FusedHit:
@@ -284,16 +284,3 @@ def _plain(metadata: str | None) -> str | None:
     if RESERVED not in metadata:
         return metadata
     return from_column(pa.array([metadata], type=pa.string()))[0].as_py()
-
-
-def _decoded(rows: list[Row], ground: Ground) -> list[Row]:
-    """Return rows of a framework's table as records have them; what its own code could not read is left out."""
-    codec = ground.table.shape.codec
-    ids, texts, metadata, apart = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [], [])
-    batch = make_batch(ids, np.zeros((len(ids), 1), dtype=np.float32), texts, [_plain(m) for m in metadata])
-    if codec is None:
-        return rows
-    read = codec.read(Page(batch)).records
-    columns = (read.column(name).to_pylist() for name in ("id", "text", "metadata"))
-    distance = dict(zip(ids, apart, strict=True))
-    return [(i, text, found, distance[i]) for i, text, found in zip(*columns, strict=True)]

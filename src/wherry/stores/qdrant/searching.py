@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-
-from wherry.record import Page, make_batch
 from wherry.space import Metric
 from wherry.stores.base import Hit
 from wherry.stores.exact import Query, similarity
+from wherry.stores.hits import as_records
 from wherry.stores.qdrant import ids as names
 from wherry.stores.qdrant.filters import Form, filter_of
 from wherry.stores.qdrant.ids import PointId
@@ -103,16 +101,11 @@ def _hits(points: Iterable[Scored], codec: Codec, metric: Metric) -> list[Hit]:
     for _, point in kept:
         point.payload.pop(NORM_KEY, None)
     texts, metadata = codec.decode([point.payload for _, point in kept])
-    ids = [owner for owner, _ in kept]
-    if codec.records is not None and ids:
-        batch = make_batch(ids, np.zeros((len(ids), 1), dtype=np.float32), texts, metadata)
-        read = codec.records.read(Page(batch)).records
-        ids, texts, metadata = (read.column(name).to_pylist() for name in ("id", "text", "metadata"))
-    apart = {owner: _distance(point.score, metric) for owner, point in kept}
-    return [
-        Hit(i, similarity(apart[i], metric), apart[i], text, found, metric)
-        for i, text, found in zip(ids, texts, metadata, strict=True)
-    ]
+    hits = []
+    for (owner, point), text, found in zip(kept, texts, metadata, strict=True):
+        apart = _distance(point.score, metric)
+        hits.append(Hit(owner, similarity(apart, metric), apart, text, found, metric))
+    return as_records(hits, codec.records)
 
 
 def _distance(score: float, metric: Metric) -> float:

@@ -86,7 +86,7 @@ class Searching(Suite):
         store, ids = place.target(), place.ids(*range(8)).to_pylist()
         searching, nul = searchable(store), place.capabilities.nul_in_text
 
-        @settings_for(place, divide=2)
+        @settings_for(place, divide=4)
         @given(
             st.lists(metadata(nul), min_size=8, max_size=8),
             st.lists(conditions(), max_size=4),
