@@ -42,6 +42,7 @@ app.command("evaluate")(measure_app.evaluate)
 app.add_typer(route_app.routes, name="route")
 app.command("switch")(route_app.switch)
 app.command("rollback")(route_app.rollback)
+app.command("watch")(route_app.watch)
 
 
 def _version(wanted: bool) -> None:
@@ -69,6 +70,7 @@ def wherry(
       chroma+http://host:8000#docs             a Chroma server
       qdrant:./folder#docs                     Qdrant's engine in a folder
       qdrant+http://host:6333#docs             a Qdrant server
+      faiss:./folder#docs                      a FAISS index with its documents, or a LangChain folder
       llamacloud:#docs                         a LlamaCloud pipeline, read only
 
     \b

@@ -10,7 +10,6 @@ FAISS itself is loaded when a graph is built; index files are only ever opened i
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -61,7 +60,9 @@ def open_target(address: Address) -> FaissTarget:
 
 def probe() -> Probe:
     """Tell the version of FAISS."""
-    return Probe("faiss", True, f"faiss-cpu {version('faiss-cpu')}")
+    import faiss
+
+    return Probe("faiss", True, f"faiss {faiss.__version__}")
 
 
 __all__ = ["Place", "open_source", "open_target", "probe"]
