@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from wherry.routing.dual import follow, replay, shadow, writer
     from wherry.routing.reader import route
     from wherry.routing.switching import Switched, rollback, switch
+    from wherry.routing.watch import Watched, watch
     from wherry.space import Metric, Space
     from wherry.stores.pgvector.models import from_model
     from wherry.stores.registry import open_source, open_target
@@ -103,6 +104,7 @@ _HOMES = {
     "wherry.routing.dual": ("follow", "replay", "shadow", "writer"),
     "wherry.routing.reader": ("route",),
     "wherry.routing.switching": ("Switched", "rollback", "switch"),
+    "wherry.routing.watch": ("Watched", "watch"),
     "wherry.space": ("Metric", "Space"),
     "wherry.stores.pgvector.models": ("from_model",),
     "wherry.stores.registry": ("open_source", "open_target"),
@@ -120,6 +122,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "follow",
     "shadow",
     "replay",
+    "watch",
     "index",
     "index_plan",
     "index_status",
@@ -167,6 +170,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "Switched",
     "SyncResult",
     "Verification",
+    "Watched",
     "WherryError",
     "Different",
     "Usage",

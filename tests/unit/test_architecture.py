@@ -24,6 +24,7 @@ MAY_SLEEP = {
     "models/clock.py",
     "moving/retry.py",
     "postgres/server.py",
+    "routing/watch.py",
     "stores/archive/disk.py",
     "stores/qdrant/remote.py",
 }

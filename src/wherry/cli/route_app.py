@@ -198,3 +198,28 @@ def rollback(
     from wherry.cli import route
 
     return partial(route.roll_back, name, waive_writes, not no_carry, why, json)
+
+
+def watch(
+    name: Name,
+    for_: Annotated[str, typer.Option("--for", metavar="TIME", help="How long: 90s, 15m, 24h.")] = "24h",
+    every: Annotated[str, typer.Option(metavar="TIME", help="Time between looks.")] = "10s",
+    rollback_if: Annotated[
+        str, typer.Option(metavar="CONDITION", help="Lead it back when this is so.", show_default=False)
+    ] = "",
+    least_reads: Annotated[int, typer.Option(metavar="N", help="Questions it takes to judge.")] = 20,
+    metrics_port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Serve Prometheus metrics on loopback.", show_default=False)
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Watch what readers of a route see, and end with a verdict; 1 when it was bad or nobody read.
+
+    \b
+    Example:
+      wherry watch welno --for 24h --rollback-if "error_rate>1% or p95>2x"
+    """
+    from wherry.cli import watch as watching
+
+    return partial(watching.watch_route, name, for_, every, rollback_if, least_reads, metrics_port, json)

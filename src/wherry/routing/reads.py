@@ -11,7 +11,6 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from wherry.errors import WherryError
@@ -36,12 +35,14 @@ class Reads:
         self.dropped = 0
         self._rows: queue.Queue[Row | None] = queue.Queue(_ROOM)
         self._chance = chance or random.Random()
-        self._shadows = ThreadPoolExecutor(_SHADOWS, "wherry-shadow")
-        self._waiting = threading.BoundedSemaphore(_SHADOWS_WAITING)
+        self._shadows: queue.Queue[tuple[Asked, str]] = queue.Queue(_SHADOWS_WAITING)
         self._sides: dict[str, Side] = {}
         self._opening = threading.Lock()
         self._writer = threading.Thread(target=self._write, name="wherry-reads", daemon=True)
         self._writer.start()
+        # Daemons: a shadow that hangs must not keep the process from ending.
+        for _ in range(_SHADOWS):
+            threading.Thread(target=self._follow, name="wherry-shadow", daemon=True).start()
 
     def heard(self, asked: Asked) -> None:
         """Put a question down; ask the shadow too, for its share of them."""
@@ -52,18 +53,27 @@ class Reads:
             self._ask_shadow(asked, route.shadow)
 
     def close(self, wait_s: float = 5.0) -> None:
-        """Write what is left; a shadow that hangs is not waited for."""
-        self._shadows.shutdown(wait=False, cancel_futures=True)
+        """Write what is left; a shadow that hangs is waited for no longer than `wait_s` seconds."""
+        until = time.monotonic() + wait_s
+        with self._shadows.all_tasks_done:
+            while self._shadows.unfinished_tasks and (left := until - time.monotonic()) > 0:
+                self._shadows.all_tasks_done.wait(left)
         self._rows.put(None)
         self._writer.join(wait_s)
         for side in self._sides.values():
             side.retire()
 
     def _ask_shadow(self, asked: Asked, shadow: str) -> None:
-        if not self._waiting.acquire(blocking=False):
+        try:
+            self._shadows.put_nowait((asked, shadow))
+        except queue.Full:
             self.dropped += 1
-            return
-        self._shadows.submit(self._compare, asked, shadow).add_done_callback(lambda _: self._waiting.release())
+
+    def _follow(self) -> None:
+        while True:
+            asked, shadow = self._shadows.get()
+            self._compare(asked, shadow)
+            self._shadows.task_done()
 
     def _compare(self, asked: Asked, shadow: str) -> None:
         started = time.perf_counter()
