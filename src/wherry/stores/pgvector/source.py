@@ -244,8 +244,11 @@ class PgSource:
     ) -> Space:
         """Return what is known of the space: from the card, then from the table and its index."""
         dimension = self._table.dimension or self._usual_dimension(connection)
-        metric = layouts.usual_metric(connection, self._table) if self._table.shape.metric else indexes.metric_of(found)
-        known = Space(dimension=dimension, metric=metric)
+        known = Space(dimension=dimension)
+        if not self._table.shape.metric:
+            known = Space(dimension=dimension, metric=indexes.metric_of(found))
+        elif card is None or card.stale:
+            known = Space(dimension=dimension, metric=layouts.usual_metric(connection, self._table))
         if card is not None and not card.stale:
             known = card.space.filled_from(known)
         return known.with_metric(self._metric, self.address)

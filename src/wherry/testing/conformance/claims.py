@@ -134,9 +134,9 @@ class Claims(Suite):
         place.need_text_ids()
         limit = place.capabilities.max_id_bytes
         target = place.target()
-        assert place.survives(target, Record(_long_id(limit or MANY_BYTES), VECTOR))
+        assert place.survives(target, Record(_long_id(limit or MANY_BYTES), VECTOR, "가"))
         if limit is not None:
-            assert not place.survives(target, Record(_long_id(limit + 1), VECTOR))
+            assert not place.survives(target, Record(_long_id(limit + 1), VECTOR, "가"))
 
     def test_most_components(self, place: Place) -> None:
         """The longest vector claimed works, and one component more is refused clearly."""

@@ -64,7 +64,7 @@ class Hostile(Suite):
         """Ids of up to 1,000 bytes that differ only at the end."""
         place.need_text_ids()
         size = min(1000, place.capabilities.max_id_bytes or 1000)
-        batch = from_records([Record("x" * (size - 1) + last, VECTOR) for last in "abAB"])
+        batch = from_records([Record("x" * (size - 1) + last, VECTOR, "가") for last in "abAB"])
         source = place.filled(batch)
         place.expect(source, batch)
         place.expect_fetched(source, batch.slice(2, 1))
