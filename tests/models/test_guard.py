@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -24,8 +27,8 @@ from wherry.errors import (
 from wherry.models.calls import BROKEN_S
 from wherry.models.guard import GuardedEmbedder
 from wherry.models.hashing import HashEmbedder
-from wherry.models.registry import open_embedder
-from wherry.testing.model_server import Fault, Lie
+from wherry.models.registry import guarded, open_embedder
+from wherry.testing.model_server import Asked, Fault, Lie
 from wherry.testing.openai_server import OpenAIServer
 
 PROBE_REQUESTS = 2
@@ -228,6 +231,96 @@ def test_no_answer_in_time_is_tried_again() -> None:
         server.hold()
         assert embedder.embed(texts(2)).shape == (2, DIMENSION)
         assert embedder.account.retried == 1
+
+
+def test_a_request_too_large_to_be_answered_in_time_is_halved() -> None:
+    with OpenAIServer() as server, opened(server, "&timeout=0.3&deadline=0.01&concurrency=1&batch=8") as embedder:
+        embedder.probe()
+
+        def slow(asked: Asked) -> None:
+            if len(asked.body["input"]) > 2:
+                server.hold()
+
+        server.take_fault = _before(server.take_fault, slow)  # type: ignore[method-assign]
+        np.testing.assert_allclose(embedder.embed(texts(20)), true_vectors(texts(20)), atol=1e-6)
+        sizes = [len(asked.body["input"]) for asked in server.asked[PROBE_REQUESTS:]]
+        assert sizes == [8, 4, 2, 2, 4, 2, 2, *[2] * 6], "and those after it are small at once"
+
+
+def _before(act: Callable[[Asked], Fault | None], first: Callable[[Asked], None]) -> Callable[[Asked], Fault | None]:
+    def both(asked: Asked) -> Fault | None:
+        first(asked)
+        return act(asked)
+
+    return both
+
+
+def test_one_text_that_is_never_answered_ends_it() -> None:
+    with OpenAIServer() as server, opened(server, "&timeout=0.2&deadline=0.01&concurrency=1") as embedder:
+        embedder.probe()
+        server.hold(99)
+        assert set(kinds(embedder.embed_each(texts(4)))) == {"TimedOut"}
+        assert len(server.asked) == PROBE_REQUESTS + 3, "4, 2 and 1 texts"
+
+
+def test_a_request_too_large_in_bytes_is_halved() -> None:
+    with OpenAIServer() as server, opened(server) as embedder:
+        embedder.probe()
+        server.fail(Fault(413))
+        np.testing.assert_allclose(embedder.embed(texts(4)), true_vectors(texts(4)), atol=1e-6)
+        assert [len(asked.body["input"]) for asked in server.asked[PROBE_REQUESTS:]] == [4, 2, 2]
+
+
+def test_several_threads_share_one_embedder() -> None:
+    with OpenAIServer() as server, opened(server, "&batch=3&concurrency=3") as embedder:
+        found: dict[int, np.ndarray] = {}
+        wanted = {n: [f"{n}: {text}" for text in texts(20)] for n in range(4)}
+
+        def work(n: int) -> None:
+            found[n] = embedder.embed(wanted[n])
+
+        threads = [Thread(target=work, args=(n,)) for n in wanted]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        for n, mine in wanted.items():
+            np.testing.assert_allclose(found[n], true_vectors(mine), atol=1e-6)
+
+
+def test_a_program_that_ends_does_not_wait_for_a_model() -> None:
+    program = (
+        "import sys, wherry\n"
+        "embedder = wherry.open_embedder(sys.argv[1])\n"
+        "arrivals = embedder.arrivals(['혈압'] * 8)\n"
+        "next(arrivals)\n"
+        "arrivals.close(); embedder.close()\n"
+    )
+    with OpenAIServer() as server:
+        counted: list[Asked] = []
+
+        def hold_later(asked: Asked) -> None:
+            counted.append(asked)
+            if len(counted) == LONE_PROBE_REQUESTS + 1:
+                server.hold(99)
+
+        server.before = hold_later
+        spec = f"openai:local?base_url={server.url}/v1&batch=1&concurrency=4&timeout=600"
+        done = subprocess.run([sys.executable, "-c", program, spec], timeout=60, check=False)
+        assert done.returncode == 0
+
+
+def test_an_embedder_of_ones_own_may_refuse_one_text() -> None:
+    class Picky:
+        spec = "picky:64"
+        space, embed_query, close = HashEmbedder(64).space, HashEmbedder(64).embed_query, HashEmbedder(64).close
+
+        def embed(self, wanted: list[str]) -> np.ndarray:
+            if any("독" in text for text in wanted):
+                raise BadRecord("this text is poison")
+            return HashEmbedder(64).embed(wanted)
+
+    assert kinds(guarded(Picky()).embed_each(["혈압", "독", "혈당"])) == ["ndarray", "BadRecord", "ndarray"]
 
 
 def test_nobody_there_is_unreachable() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wherry.models.tokens import estimate
@@ -27,17 +27,18 @@ class Batch:
 
 
 def batches(
-    texts: Sequence[str], positions: Sequence[int], items: int, tokens: float | None, ratio: float
+    texts: Sequence[str], positions: Sequence[int], items: Callable[[], int], tokens: float | None, ratio: float
 ) -> Iterator[Batch]:
     """Cut the texts at these positions into batches of at most `items` texts and about `tokens` tokens.
 
-    ratio: tokens billed per token estimated so far. A text that is too large by itself goes alone.
+    items: asked anew for each batch. ratio: tokens billed per token estimated so far. A text that is too large by
+    itself goes alone.
     """
     held: list[int] = []
     size = 0
     for position in positions:
         count = estimate(texts[position])
-        if held and (len(held) == items or (tokens is not None and (size + count) * ratio > tokens)):
+        if held and (len(held) >= items() or (tokens is not None and (size + count) * ratio > tokens)):
             yield Batch(held, [texts[n] for n in held], size)
             held, size = [], 0
         held.append(position)

@@ -52,6 +52,11 @@ class Calls:
         self._hold_until = 0.0
         self._broken: tuple[float, WherryError] | None = None
         self._lock = Lock()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Try nothing again from now on; what is under way ends by itself."""
+        self._stopped = True
 
     @property
     def tokens_a_minute(self) -> float | None:
@@ -69,7 +74,7 @@ class Calls:
                 return self._attempt(act, tokens)
             except WherryError as error:
                 wait = self.patience.wait_before(attempt, error)
-                if not error.retryable or self.clock.now() + wait > deadline:
+                if self._stopped or not error.retryable or self.clock.now() + wait > deadline:
                     raise self._noted(error, attempt) from None
                 self.accounts.retried()
                 self._hold(error)

@@ -8,19 +8,20 @@ renormalises vectors, and counts what it cost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Lock
 
 import numpy as np
 
-from wherry.errors import BadAddress, BadAnswer, BadRecord, Rejected, WherryError
+from wherry.errors import BadAddress, BadAnswer, BadRecord, Rejected, TimedOut, WherryError
 from wherry.models import checking
 from wherry.models.accounts import Account, Accounts
 from wherry.models.base import Usage
 from wherry.models.batching import Batch, batches
 from wherry.models.calls import Calls, Patience
+from wherry.models.crew import Crew
 from wherry.models.prices import price_of
 from wherry.models.probe import Probe, probed
 from wherry.models.spec import ModelSpec
@@ -28,8 +29,6 @@ from wherry.models.tokens import estimate, estimate_all
 from wherry.models.wire import EmbedWire, Limits
 from wherry.space import Space
 
-# More per request is slower to repeat and gains nothing that was ever measured.
-_USUAL_ITEMS = 256
 # So many texts refused without one accepted between them are no poison: the model refuses everything.
 _MOST_REFUSED = 100
 
@@ -58,7 +57,9 @@ class GuardedEmbedder:
         self._calls_made: Calls | None = None
         self._probe: Probe | None = None
         self._refused_in_a_row = 0
-        self._pool: ThreadPoolExecutor | None = None
+        self._crew: Crew | None = None
+        # Smaller than wished after a request that was too large to be answered in time.
+        self._most_items: int | None = None
         self._lock = Lock()
 
     @property
@@ -123,11 +124,9 @@ class GuardedEmbedder:
         if refused:
             self._accounts.refused(len(refused))
             yield Arrival(list(refused), list(refused.values()))
-        cut = batches(
-            texts, [n for n in range(len(texts)) if n not in refused], *self._request_size(probe),
-            self._accounts.tokens_per_estimate,
-        )  # fmt: skip
-        yield from self._answers(cut)
+        left = [n for n in range(len(texts)) if n not in refused]
+        ratio = self._accounts.tokens_per_estimate
+        yield from self._answers(batches(texts, left, lambda: self._items(probe), self._tokens, ratio))
 
     def embed_query(self, text: str) -> np.ndarray:
         """Return the vector of a question: float32, shape (dimension,)."""
@@ -147,8 +146,11 @@ class GuardedEmbedder:
 
     def close(self) -> None:
         """Release threads and connections; a second call does nothing."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        if self._calls_made is not None:
+            self._calls_made.stop()
+        if self._crew is not None:
+            self._crew.close()
+            self._crew = None
         self._wire.close()
 
     @cached_property
@@ -201,11 +203,17 @@ class GuardedEmbedder:
         self._accounts.answered(len(texts), tokens, sent.tokens)
         return sent.vectors
 
-    def _request_size(self, probe: Probe) -> tuple[int, float | None]:
-        limits, calls = self._limits, self._calls
-        items = 1 if probe.batch_varies else self._wire.spec.whole("batch") or min(limits.items, _USUAL_ITEMS)
-        bounds = [bound for bound in (limits.tokens, calls.tokens_a_minute) if bound is not None]
-        return items, min(bounds, default=None)
+    def _items(self, probe: Probe) -> int:
+        """Return how many texts the next request may hold."""
+        limits = self._limits
+        wished = 1 if probe.batch_varies else self._wire.spec.whole("batch") or min(limits.items, limits.usual)
+        return min(wished, self._most_items or wished)
+
+    @property
+    def _tokens(self) -> float | None:
+        """The tokens one request may hold."""
+        bounds = [bound for bound in (self._limits.tokens, self._calls.tokens_a_minute) if bound is not None]
+        return min(bounds, default=None)
 
     def _unfit(self, text: str, position: int, probe: Probe) -> WherryError | None:
         """Return why a text must not be sent, None when it may."""
@@ -232,7 +240,7 @@ class GuardedEmbedder:
                 if most == 1:
                     yield ended.unless(batch, self._batch)
                     continue
-                running.add(self._threads(most).submit(ended.unless, batch, self._batch))
+                running.add(self._workers(most).give(partial(ended.unless, batch, self._batch)))
                 if len(running) == most:
                     done, running = wait(running, return_when=FIRST_COMPLETED)
                     yield from (future.result() for future in done)
@@ -243,11 +251,11 @@ class GuardedEmbedder:
             for future in running:
                 future.cancel()
 
-    def _threads(self, most: int) -> ThreadPoolExecutor:
+    def _workers(self, most: int) -> Crew:
         with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(most, thread_name_prefix="wherry-model")
-            return self._pool
+            if self._crew is None:
+                self._crew = Crew(most)
+            return self._crew
 
     def _batch(self, batch: Batch, *, query: bool = False) -> Arrival:
         """Send one batch; a refused one is halved until the text is found that it was refused for."""
@@ -255,12 +263,18 @@ class GuardedEmbedder:
             results = self._checked(batch, query=query)
         except Rejected as error:
             return self._divided(batch, error, query=query) if error.divisible else _stopped(batch, error)
+        except TimedOut as error:
+            # A request may be too large for a slow server. One text that is not answered ends it.
+            if len(batch.texts) == 1:
+                return _stopped(batch, error)
+            self._most_items = len(batch.texts) // 2
+            return self._divided(batch, error, query=query)
         except WherryError as error:
             return _stopped(batch, error)
         self._refused_in_a_row = 0
         return Arrival(batch.positions, results)
 
-    def _divided(self, batch: Batch, error: Rejected, *, query: bool) -> Arrival:
+    def _divided(self, batch: Batch, error: WherryError, *, query: bool) -> Arrival:
         if len(batch.texts) == 1:
             return self._poisoned(batch, error)
         results: list[np.ndarray | WherryError] = []
@@ -272,7 +286,7 @@ class GuardedEmbedder:
                 return Arrival(batch.positions, results, arrival.fatal)
         return Arrival(batch.positions, results)
 
-    def _poisoned(self, batch: Batch, error: Rejected) -> Arrival:
+    def _poisoned(self, batch: Batch, error: WherryError) -> Arrival:
         self._accounts.refused(1)
         self._refused_in_a_row += 1
         if self._refused_in_a_row >= _MOST_REFUSED:

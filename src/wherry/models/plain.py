@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from wherry.errors import BadRecord, Rejected
 from wherry.models.base import Embedder
 from wherry.models.spec import ModelSpec
 from wherry.models.wire import Limits, Sent
@@ -33,7 +34,11 @@ class PlainEmbedder:
         """Embed texts."""
         if query:
             return Sent(np.stack([self._embedder.embed_query(text) for text in texts]))
-        return Sent(np.asarray(self._embedder.embed(texts)))
+        try:
+            return Sent(np.asarray(self._embedder.embed(texts)))
+        except BadRecord as error:
+            # The embedder names one text; the guard finds it by halving, and the others are embedded.
+            raise Rejected(error.what, where=str(self.spec), next=error.next, divisible=True) from None
 
     def close(self) -> None:
         """Close the embedder."""

@@ -85,7 +85,9 @@ class OllamaEmbedder:
         """What a request may hold; the server tells the model's context."""
         # More at once has been seen to make servers fail.
         context = self.spec.whole("num_ctx") or self._trait("context_length")
-        return Limits(items=512, tokens=None, text_tokens=None if self._truncate else context, concurrency=2)
+        longest = None if self._truncate else context
+        # A processor may take a second or more for one text, and a request must be answered in time.
+        return Limits(items=512, tokens=None, text_tokens=longest, concurrency=2, usual=32)
 
     def space(self) -> Space:
         """Return the card of its vectors, with the digest the tag names today."""
