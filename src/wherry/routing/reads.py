@@ -37,7 +37,7 @@ class Reads:
         self._chance = chance or random.Random()
         self._shadows: queue.Queue[tuple[Asked, str]] = queue.Queue(_SHADOWS_WAITING)
         self._sides: dict[str, Side] = {}
-        self._opening = threading.Lock()
+        self._opening, self._ended = threading.Lock(), threading.Event()
         self._writer = threading.Thread(target=self._write, name="wherry-reads", daemon=True)
         self._writer.start()
         # Daemons: a shadow that hangs must not keep the process from ending.
@@ -58,6 +58,7 @@ class Reads:
         with self._shadows.all_tasks_done:
             while self._shadows.unfinished_tasks and (left := until - time.monotonic()) > 0:
                 self._shadows.all_tasks_done.wait(left)
+        self._ended.set()
         self._rows.put(None)
         self._writer.join(wait_s)
         for side in self._sides.values():
@@ -70,8 +71,11 @@ class Reads:
             self.dropped += 1
 
     def _follow(self) -> None:
-        while True:
-            asked, shadow = self._shadows.get()
+        while not self._ended.is_set():
+            try:
+                asked, shadow = self._shadows.get(timeout=_EVERY_S)
+            except queue.Empty:
+                continue
             self._compare(asked, shadow)
             self._shadows.task_done()
 
