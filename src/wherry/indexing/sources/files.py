@@ -16,7 +16,6 @@ from wherry.indexing.sources.tables import Columns, Unreadable, rows_of
 from wherry.indexing.sources.walking import Found, Listing, printable
 
 MAX_BYTES = 512 << 20
-_BLOCK = 1 << 20
 
 
 class FileListed:
@@ -30,25 +29,25 @@ class FileListed:
 
     def bytes(self) -> bytes:
         """Return what the file holds. Raises OSError, BadRecord where it is too large."""
-        return b"".join(self.blocks())
-
-    def blocks(self) -> Iterator[bytes]:
-        """Yield what the file holds, a MiB at a time: for a fingerprint of a large file."""
-        read = 0
         with Path(self.path).open("rb", buffering=0) as handle:
-            while block := handle.read(_BLOCK):
-                read += len(block)
-                if read > self._max_bytes:
-                    raise BadRecord(
-                        f"the file is larger than {self._max_bytes:,} bytes",
-                        where=self.id,
-                        next="split the file, raise max_bytes, or leave the file out with an exclude pattern",
-                    )
-                yield block
+            # A file that is too large is not read at all; one that grows meanwhile is caught afterwards.
+            if os.fstat(handle.fileno()).st_size > self._max_bytes:
+                raise self._too_large()
+            data = handle.readall()
+        if len(data) > self._max_bytes:
+            raise self._too_large()
+        return data
 
     def read(self, data: bytes) -> Document:
         """Parse the file by its name's suffix. Raises BadRecord where it cannot be read."""
         return formats.reader_of(self.path)(self.id, data)
+
+    def _too_large(self) -> BadRecord:
+        return BadRecord(
+            f"the file is larger than {self._max_bytes:,} bytes",
+            where=self.id,
+            next="split the file, raise max_bytes, or leave the file out with an exclude pattern",
+        )
 
 
 class Files:
