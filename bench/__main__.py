@@ -16,7 +16,20 @@ from pathlib import Path
 
 from bench.measure import Bar
 
-CASES = ("startup", "pg_copy", "pg_nochange", "pg_verify", "chroma", "faiss", "memory", "hash", "embedding")
+CASES = (
+    "startup",
+    "pg_copy",
+    "pg_nochange",
+    "pg_verify",
+    "chroma",
+    "faiss",
+    "memory",
+    "hash",
+    "embedding",
+    "korean",
+    "search",
+    "indexing",
+)
 
 
 def main() -> int:
