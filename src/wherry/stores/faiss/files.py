@@ -132,7 +132,7 @@ class Output:
 
     def write(self, data: bytes | memoryview | np.ndarray | pa.Buffer) -> int:
         """Append bytes; returns how many."""
-        left = memoryview(data).cast("B")
+        left = (data.data if isinstance(data, np.ndarray) else memoryview(data)).cast("B")
         self._digest.update(left)
         self.position += len(left)
         length = len(left)

@@ -81,7 +81,7 @@ def write_graph(
     import faiss
 
     if begun is None:
-        graph, held = faiss.IndexHNSWFlat(dimension, index.m, _CODES[metric]), 0
+        graph, held = faiss.IndexHNSWFlat(dimension, index.m or LINKS, _CODES[metric]), 0
         graph.hnsw.efConstruction = index.ef_construction
     else:
         graph, held = faiss.read_index(str(begun[0])), begun[1]

@@ -151,7 +151,7 @@ def _llamaindex_numbers(place: Place, shown: str) -> Iterator[tuple[int, str]]:
     for entry in _object(_beside(place, _INDEX_STORE, shown), shown).get("index_store/data", {}).values():
         data = entry.get("__data__") if isinstance(entry, dict) else None
         try:
-            struct = json.loads(data) if isinstance(data, str) else data
+            struct = json.loads(data) if isinstance(data, str) else dict(data or {})
             numbers = struct["nodes_dict"] if entry["__type__"] == "vector_store" else {}
         except (ValueError, KeyError, TypeError):
             raise corrupt(shown, f"{_INDEX_STORE} holds no index of vectors") from None
@@ -199,7 +199,8 @@ def _node(name: str, node: Any) -> Document:
     if not isinstance(node, dict):
         raise BadRow("BadNode", "it is no node")
     metadata, kind = node.get("metadata"), node.get("class_name")
-    source = (node.get("relationships") or {}).get(_SOURCE)
+    relationships = node.get("relationships")
+    source = relationships.get(_SOURCE) if isinstance(relationships, dict) else None
     owner = (source.get("node_id") if isinstance(source, dict) else None) or NOBODY
     shown = metadata if isinstance(metadata, dict) else {}
     row = {**shown, **dict.fromkeys(OWNERS, owner), CONTENT: written(node), TYPE: kind}

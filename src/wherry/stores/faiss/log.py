@@ -104,7 +104,7 @@ class Log:
 
     def upsert(self, batch: pa.RecordBatch, vectors: np.ndarray, unit: bool) -> Frame:
         """Append records: a batch of `SCHEMA` and its vectors, float32 (n, d), in C order."""
-        data = memoryview(vectors).cast("B") if vectors.size else memoryview(b"")
+        data = vectors.data.cast("B") if vectors.size else memoryview(b"")
         with self._whole():
             write_all(self._vectors, data)
             os.fdatasync(self._vectors)

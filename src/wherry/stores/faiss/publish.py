@@ -175,7 +175,7 @@ class _Writer:
 def _seen(parts: Iterable[np.ndarray], digest: xxhash.xxh3_128) -> Iterator[np.ndarray]:
     for part in parts:
         if part.size:
-            digest.update(memoryview(np.ascontiguousarray(part)).cast("B"))
+            digest.update(np.ascontiguousarray(part).data.cast("B"))
         yield part
 
 
