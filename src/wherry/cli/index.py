@@ -16,12 +16,15 @@ from wherry.indexing import checking, generations, planning
 from wherry.indexing import status as standing
 from wherry.indexing.act import index
 from wherry.indexing.again import refresh
+from wherry.indexing.config import find_file, is_named, named_index
+from wherry.indexing.opening import named_source
 from wherry.indexing.watching import Worker
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from wherry.indexing.checking import Finding
+    from wherry.indexing.opening import Documents
     from wherry.indexing.results import Failure, IndexResult, Rebuild
     from wherry.indexing.watching import WorkerState
 
@@ -32,17 +35,17 @@ _COUNTS = ("new", "modified", "metadata_only", "renamed", "deleted", "unchanged"
 
 def make(paths: Sequence[str], into: str | None, wants: dict[str, Any], allow_mass_delete: bool, json: bool) -> int:
     """Index files and folders."""
-    target = _required(into)
+    documents, target, wants = _meant(paths, into, wants)
     with listening(json, target) as progress:
-        result = index(list(paths), target, **wants, allow_mass_delete=allow_mass_delete, progress=progress)
+        result = index(documents, target, **wants, allow_mass_delete=allow_mass_delete, progress=progress)
     return _told(result, json)
 
 
 def plan(paths: Sequence[str], into: str | None, wants: dict[str, Any], json: bool) -> int:
     """Work out what a run would do and cost."""
-    target = _required(into)
+    documents, target, wants = _meant(paths, into, wants)
     with listening(json, target):
-        result = planning.plan(list(paths), target, **wants)
+        result = planning.plan(documents, target, **wants)
     if json:
         out.put_json(result.to_dict())
         return 0
@@ -62,6 +65,7 @@ def plan(paths: Sequence[str], into: str | None, wants: dict[str, Any], json: bo
 
 def status(into: str, json: bool) -> int:
     """Print how an index stands."""
+    into = _address(into)
     with listening(json, into):
         result = standing.status(into)
     if json:
@@ -89,6 +93,7 @@ def status(into: str, json: bool) -> int:
 
 def verify(into: str, deep: bool, json: bool) -> int:
     """Compare an index with its manifest."""
+    into = _address(into)
     with listening(json, into):
         result = checking.verify(into, deep=deep)
     if json:
@@ -112,6 +117,7 @@ def verify(into: str, deep: bool, json: bool) -> int:
 
 def repair(into: str, deep: bool, json: bool) -> int:
     """Mark what is wrong and index its sources again."""
+    into = _address(into)
     with listening(json, into) as progress:
         marked = checking.repair(into, deep=deep)
         result = refresh(into, progress=progress)
@@ -125,6 +131,7 @@ def repair(into: str, deep: bool, json: bool) -> int:
 
 def retry(into: str, embedder: str | None, json: bool) -> int:
     """Try documents again that failed."""
+    into = _address(into)
     with listening(json, into) as progress:
         result = refresh(into, embedder=embedder, retry=True, progress=progress)
     return _told(result, json)
@@ -132,6 +139,7 @@ def retry(into: str, embedder: str | None, json: bool) -> int:
 
 def rebuild(into: str, embedder: str, json: bool) -> int:
     """Build another generation and switch to it."""
+    into = _address(into)
     with listening(json, into) as progress:
         result = generations.rebuild(into, embedder, progress=progress)
     return _switched(result, json)
@@ -139,6 +147,7 @@ def rebuild(into: str, embedder: str, json: bool) -> int:
 
 def rollback(into: str, json: bool) -> int:
     """Switch back."""
+    into = _address(into)
     with listening(json, into):
         result = generations.rollback(into)
     return _switched(result, json)
@@ -146,6 +155,7 @@ def rollback(into: str, json: bool) -> int:
 
 def prune(into: str, json: bool) -> int:
     """Drop the generations that serve nobody."""
+    into = _address(into)
     with listening(json, into):
         dropped = generations.prune(into)
     if json:
@@ -157,8 +167,8 @@ def prune(into: str, json: bool) -> int:
 
 def watch(paths: Sequence[str], into: str | None, wants: dict[str, Any], every_s: float, json: bool) -> int:
     """Index whenever the files change, until someone ends it."""
-    target, told = _required(into), _Told(json)
-    with Worker(list(paths), target, **wants, every_s=every_s, told=told) as worker:
+    documents, target, wants = _meant(paths, into, wants)
+    with Worker(documents, target, **wants, every_s=every_s, told=_Told(json)) as worker:
         while worker.state.state != "stopped":
             worker.finished(_LOOK_S)
     return 0
@@ -182,10 +192,23 @@ class _Told:
                 _told(state.last, False)
 
 
-def _required(into: str | None) -> str:
-    if into is None:
-        raise Usage("it is not said what to index into", next="add --into ADDRESS, for example pgvector:#docs")
-    return into
+def _meant(paths: Sequence[str], into: str | None, wants: dict[str, Any]) -> tuple[Documents, str, dict[str, Any]]:
+    """Return documents, address and wishes: as given, or as wherry.toml has them under the name that was given."""
+    if into is not None:
+        return list(paths), into, wants
+    if len(paths) == 1 and is_named(paths[0]):
+        entry = named_index(paths[0])
+        said = {key: wants[key] or getattr(entry, key) for key in ("embedder", "chunker")}
+        return named_source(entry.name, str(find_file())), entry.into, said
+    raise Usage(
+        "it is not said what to index into",
+        next="add --into ADDRESS, for example pgvector:#docs, or name an index of wherry.toml",
+    )
+
+
+def _address(into: str) -> str:
+    """Return the address of an index that wherry.toml names, else what was given."""
+    return named_index(into).into if ":" not in into and is_named(into) else into
 
 
 def _told(result: IndexResult, json: bool) -> int:

@@ -11,8 +11,6 @@ from wherry.errors import Usage, WherryError
 from wherry.indexing.base import Chunker, DocumentSource
 from wherry.indexing.manifest import SourceRow
 
-Documents = str | os.PathLike[str] | DocumentSource | Iterable[str | os.PathLike[str] | DocumentSource]
-
 
 @dataclass(frozen=True)
 class Choice:
@@ -30,11 +28,16 @@ class Opened:
     origin: str | None
 
 
+One = str | os.PathLike[str] | DocumentSource | Opened
+Documents = One | Iterable[One]
+
+
 def sources_of(documents: Documents, choice: Choice = Choice()) -> list[Opened]:
     """Return the sources that paths name, and those that were given. Raises Usage where there is none, or twice one."""
-    given = [documents] if isinstance(documents, (str, os.PathLike, DocumentSource)) else list(documents)
-    found = [Opened(one, None) for one in given if isinstance(one, DocumentSource)]
-    found += _at([os.fspath(one) for one in given if not isinstance(one, DocumentSource)], choice)
+    given = [documents] if isinstance(documents, (str, os.PathLike, DocumentSource, Opened)) else list(documents)
+    found = [one for one in given if isinstance(one, Opened)]
+    found += [Opened(one, None) for one in given if isinstance(one, DocumentSource)]
+    found += _at([os.fspath(one) for one in given if not isinstance(one, (DocumentSource, Opened))], choice)
     if not found:
         raise Usage("there is nothing to index", next="name a file, a folder or a source")
     names = [one.source.name for one in found]
@@ -55,8 +58,19 @@ def again(rows: Iterable[SourceRow], shown: str) -> list[Opened]:
                 next="run it again from there",
             )
         origin = json.loads(row.origin)
+        if "index" in origin:
+            found.append(named_source(origin["index"], origin["file"]))
+            continue
         found += _at(origin["paths"], Choice(tuple(origin["include"]), tuple(origin["exclude"])))
     return found
+
+
+def named_source(name: str, file: str) -> Opened:
+    """Open the source of an index that a settings file names. Raises Usage."""
+    from wherry.indexing.config import named_index
+
+    origin = json.dumps({"index": name, "file": file}, ensure_ascii=False)
+    return Opened(named_index(name, file).source(), origin)
 
 
 def chunker_of(wish: str | Chunker | None, row: SourceRow | None, source: DocumentSource) -> tuple[Chunker, str]:
