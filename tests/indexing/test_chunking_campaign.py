@@ -28,9 +28,9 @@ pytestmark = [pytest.mark.campaign, pytest.mark.timeout(3600)]
 
 many = settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
 UNITS = [
-    ".", "\n", " ", "(", "“", '"', "다\n", "다 ", "#", "# ", "# a\n", "`", "```\n", "|a|\n", "| a | b |\n|-|-|\n", "- ",
-    "- a\n", "  - a\n", "> ", "\u0301", "🇰", "가", "1. ", "[a]: b\n", "*", "<", "<div>\n", "\t", "다.", ".\n", "…)", ".) ",
-    "\r", "\r\n", "\u1161", "\n \n", "=\n", "a\n=\n", "~~~", "\\", "&amp;", "1.\n",
+    ".", "\n", " ", "(", "“", '"', "다\n", "다 ", "다.", ".\n", "…)", ".) ", "가", "1. ", "1.\n", "\t", "\r", "\r\n", "\n \n",
+    "#", "# ", "# a\n", "`", "```\n", "~~~", "|a|\n", "| a | b |\n|-|-|\n", "- ", "- a\n", "  - a\n", "> ", "*", "<",
+    "<div>\n", "[a]: b\n", "=\n", "a\n=\n", "\\", "&amp;", "\u0301", "\u1161", "🇰",
 ]  # fmt: skip
 MEASURE = """
 import json, resource, sys, time
@@ -105,9 +105,14 @@ def damaged(data: bytes, dice: random.Random) -> bytes:
 
 
 PAGE = (
-    "<html><head><title>제목</title></head><body><h1>가</h1><ul><li>나<li>다</ul><table><tr><td>라</table><pre>마</pre>"
+    "<html><head><title>제목</title></head><body><h1>가</h1><ul><li>나<li>다</ul><table><tr><td>라</table>"
+    "<pre>마</pre><p hidden>바</p><!-- 사 --><script>if (a<b) {}</script>"
 )
-TEXT = f"---\ntitle: 혈압\ntags: [가, 나]\n---\n# 제목\n\n{KOREAN}\n\n| 가 | 나 |\n|---|---|\n| 다 | 라 |\n\n```\n코드\n```\n"
+TEXT = (
+    f"---\ntitle: 혈압\ntags: [가, 나]\n---\n# 제목\n\n{KOREAN}\n\n| 가 | 나 |\n|---|---|\n| 다 | 라 |\n\n```\n코드\n"
+)
+CSV = 'id,제목,본문\n1,혈압,"여러\n줄"\n2,혈당,글\n'
+JSONL = '{"id": 1, "text": "가"}\n{"id": 2}\n' * 3
 
 
 @pytest.mark.parametrize(("read", "sample"), [(read_html, PAGE), (read_markdown, TEXT)], ids=["html", "markdown"])
@@ -127,13 +132,8 @@ def test_damaged_texts_are_read_or_refused(read: Callable[[str, bytes], Document
     assert min(outcomes.values()) > 50
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_damaged_tables_are_listed_or_refused(tmp_path: Path, suffix: str) -> None:
-    table = (
-        'id,제목,본문\n1,혈압,"여러\n줄"\n2,혈당,글\n'
-        if suffix == ".csv"
-        else '{"id": 1, "text": "가"}\n{"id": 2}\n' * 3
-    )
+@pytest.mark.parametrize(("suffix", "table"), [(".csv", CSV), (".jsonl", JSONL)], ids=["csv", "jsonl"])
+def test_damaged_tables_are_listed_or_refused(tmp_path: Path, suffix: str, table: str) -> None:
     dice, path = random.Random(5), tmp_path / f"표{suffix}"
     whole = 0
     for _ in range(3000):

@@ -36,7 +36,7 @@ def read_pdf(document: str, data: bytes) -> Document:
         opened = _open(document, data)
         try:
             texts = _texts(document, opened)
-            title = _cleaned(str(opened.get_metadata_dict().get("Title") or "")).strip()[:_TITLE]
+            title = _title(opened)
         finally:
             opened.close()
     parts = tuple(Part(text, page) for page, text in enumerate(texts, 1) if text.strip())
@@ -46,7 +46,7 @@ def read_pdf(document: str, data: bytes) -> Document:
             where=document,
             next="recognise the text first (OCR), or leave the file out with an exclude pattern",
         )
-    return Document(document, parts, title if title and not _NO_TITLE.fullmatch(title) else None, {"format": "pdf"})
+    return Document(document, parts, title, {"format": "pdf"})
 
 
 def _open(document: str, data: bytes) -> Any:
@@ -66,6 +66,15 @@ def _open(document: str, data: bytes) -> Any:
         ) from None
 
 
+def _title(opened: Any) -> str | None:
+    try:
+        title = _cleaned(opened.get_metadata_value("Title")).strip()[:_TITLE]
+    except UnicodeDecodeError:
+        # A damaged title is none; the text may be whole.
+        return None
+    return title if title and not _NO_TITLE.fullmatch(title) else None
+
+
 def _texts(document: str, opened: Any) -> list[str]:
     import pypdfium2 as pdfium
 
@@ -75,7 +84,7 @@ def _texts(document: str, opened: Any) -> list[str]:
             page = opened[number]
             text = page.get_textpage()
             texts.append(_cleaned(text.get_text_bounded()))
-        except pdfium.PdfiumError as error:
+        except (pdfium.PdfiumError, UnicodeDecodeError) as error:
             raise BadRecord(
                 f"page {number + 1} of the PDF cannot be read: {error}", where=document, next="repair the file"
             ) from None
