@@ -16,9 +16,10 @@ from tests.stores.layouts_kit import nodes, odd_nodes
 from wherry.errors import Rejected
 from wherry.record import Page, Record, from_records, to_records
 from wherry.stores.layouts.langchain import Documents
-from wherry.stores.layouts.llamaindex import CONTENT, KEPT, Nodes
+from wherry.stores.layouts.llamaindex import CONTENT, EMPTY, KEPT, RAW, TYPE, Nodes
 
 POSTGRES, QDRANT, CHROMA = Nodes(), Nodes(text_inside=True), Nodes(flat=True)
+OURS = (CONTENT, TYPE, EMPTY, RAW)
 CODECS = {"postgres": POSTGRES, "qdrant": QDRANT, "chroma": CHROMA}
 EVERY = pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
 NODES = [*nodes()[:2], *odd_nodes()]
@@ -116,7 +117,7 @@ def test_what_a_resource_holds_beside_its_text_survives_stores_that_drop_it() ->
 @EVERY
 @given(
     text=st.text(st.characters(exclude_categories=("Cs",)), max_size=20) | st.none(),
-    metadata=st.none() | st.dictionaries(st.sampled_from(["a", "쪽", "text", "doc_id", "", KEPT]), json_values),
+    metadata=st.none() | st.dictionaries(st.sampled_from(["a", "쪽", "text", "doc_id", "", KEPT, *OURS]), json_values),
 )
 def test_any_record_goes_into_a_node_and_back(codec: Nodes, text: str | None, metadata: dict[str, Any] | None) -> None:
     shown = None if metadata is None else json.dumps(metadata)
@@ -158,6 +159,16 @@ def test_metadata_that_is_no_object_is_refused_by_name() -> None:
     broken = batch.set_column(3, batch.schema.field(3), pa.array(["[1]"]))
     with pytest.raises(Rejected, match="'a'"):
         POSTGRES.written(broken)
+
+
+@EVERY
+def test_what_was_dumped_from_a_collection_is_its_node_again(codec: Nodes) -> None:
+    node = nodes()[1]
+    text, dumped = as_stored(node, CHROMA)
+    row = codec.row(node.node_id, text, dumped)
+    made = as_read(row[0], row[1] or "")
+    assert (made.metadata, made.relationships) == (node.metadata, node.relationships)
+    assert codec.record(node.node_id, *row) == (text, dumped)
 
 
 def test_langchain_has_no_empty_metadata() -> None:

@@ -130,6 +130,17 @@ def test_plain_records_become_nodes(pg: psycopg.Connection, name: str, tmp_path:
     assert found == {"안내-1": ("금식한다", {"쪽": {"처음": 1}}), "안내-2": ("운동한다", {})}
 
 
+def test_a_dump_of_somebody_elses_script_becomes_nodes_again(
+    pg: psycopg.Connection, name: str, tmp_path: Path, chroma: str
+) -> None:
+    expected, dump = found_in_chroma(chroma), str(tmp_path / "dump.json")
+    wherry.sync(f"{chroma}?layout=plain", dump)
+    there = f"pgvector:#{name}?layout=llamaindex"
+    assert wherry.sync(dump, there).equal
+    assert retrieved(table_nodes(pg, name)) == expected
+    assert wherry.verify(dump, there).equal
+
+
 def test_a_broken_node_is_quarantined_by_its_id(pg: psycopg.Connection, name: str, tmp_path: Path) -> None:
     store = table_nodes(pg, name)
     fill(store, nodes())

@@ -39,6 +39,10 @@ OWNERS = ("document_id", "doc_id", "ref_doc_id")
 NOBODY = "None"
 # At the top level only, where LlamaIndex does not look: the record had metadata, and it was empty.
 EMPTY = "_wherry_empty"
+# There too: the metadata as they were, of a record that used keys of LlamaIndex or of ours. So lies what somebody
+# dumped from LlamaIndex's own collections, row by row.
+RAW = "_wherry_raw"
+_TAKEN = frozenset({CONTENT, TYPE, EMPTY, RAW})
 _SOURCE = "1"
 _TEXT_NODE = "TextNode"
 _RESOURCE = "text_resource"
@@ -93,6 +97,8 @@ class Nodes:
         if CONTENT not in top:
             return self._bare(text, top, metadata)
         node = _node(top.pop(CONTENT))
+        if isinstance(top.get(RAW), str):
+            return _taken_text(node)[0] if self.text_inside else text, top[RAW]
         found, kind = node.pop("metadata", {}), top.pop(TYPE, _TEXT_NODE)
         was_empty = top.pop(EMPTY, None) is not None
         kept = {"type": kind} if kind != _TEXT_NODE else {}
@@ -105,6 +111,8 @@ class Nodes:
     def row(self, record_id: str, text: str | None, metadata: str | None) -> Row:
         """Return text and metadata as LlamaIndex reads them."""
         shown = _object(metadata, "its metadata") if metadata is not None else {}
+        if not _TAKEN.isdisjoint(shown):
+            return self._as_dumped(record_id, text, metadata, shown)
         marks = {EMPTY: True} if metadata is not None and not shown else {}
         shown, kept = _split(shown)
         kind = kept.get("type", _TEXT_NODE)
@@ -119,6 +127,17 @@ class Nodes:
         # The form of LlamaIndex itself, to the letter.
         content = json.dumps(node, ensure_ascii=False)
         return None if self.text_inside else text, written({**top, CONTENT: content, TYPE: kind, **marks})
+
+    def _as_dumped(self, record_id: str, text: str | None, metadata: str | None, shown: Object) -> Row:
+        """Return a row whose node is the one that the metadata hold, if they hold one, and all of them beside it."""
+        try:
+            clean = Nodes().record(record_id, text, metadata)[1] if RAW not in shown else None
+        except BadRow:
+            clean = None
+        found = shown if clean is None else parsed(clean)
+        kept = {key: value for key, value in found.items() if key not in _TAKEN}
+        text, row = self.row(record_id, text, written(kept))
+        return text, written({**parsed(row or ""), RAW: metadata})
 
     def _bare(self, text: str | None, top: Object, metadata: str | None) -> Row:
         """Return a record that LlamaIndex did not write, as LlamaIndex reads such ones."""
