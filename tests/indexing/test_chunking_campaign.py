@@ -29,7 +29,8 @@ pytestmark = [pytest.mark.campaign, pytest.mark.timeout(3600)]
 many = settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
 UNITS = [
     ".", "\n", " ", "(", "“", '"', "다\n", "다 ", "다.", ".\n", "…)", ".) ", "가", "1. ", "1.\n", "\t", "\r", "\r\n",
-    "\n \n", "#", "# ", "# a\n", "`", "```\n", "~~~", "|a|\n", "| a | b |\n|-|-|\n", "- ", "- a\n", "  - a\n", "> ", "*", "<",
+    "\n \n", "#", "# ", "# a\n", "`", "```\n", "~~~", "|a|\n", "| a | b |\n|-|-|\n", "- ", "- a\n", "  - a\n",
+    "> ", "*", "<",
     "<div>\n", "[a]: b\n", "=\n", "a\n=\n", "\\", "&amp;", "\u0301", "\u1161", "🇰",
 ]  # fmt: skip
 MEASURE = """
