@@ -98,7 +98,6 @@ def _at(paths: Sequence[str], choice: Choice) -> list[Opened]:
 
     found = []
     for source in open_sources(paths, include=choice.include, exclude=choice.exclude):
-        places = [source.base] if source.given is None else list(source.given)
-        origin = {"paths": [str(place) for place in places], **asdict(choice)}
+        origin = {"paths": [str(place) for place in source.paths], **asdict(choice)}
         found.append(Opened(source, json.dumps(origin, ensure_ascii=False)))
     return found
