@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -215,3 +216,24 @@ def test_plan_shows_layouts_and_the_flag_chooses_one(pg: psycopg.Connection, nam
     mixed = run_command("sync", chroma, f"pgvector:#data_{name}", "--layout", "langchain", "--json")
     assert (mixed.code, mixed.json["error"]) == (3, "Refused")
     assert run_command("verify", chroma, f"pgvector:#{name}", "--layout", "llamaindex").code == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"hybrid_search": True}, {"use_jsonb": True}, {"schema_name": "layouts"}],
+    ids=["hybrid", "jsonb", "schema"],
+)
+def test_tables_as_llamaindex_makes_them_are_written_in_place(
+    pg: psycopg.Connection, name: str, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    store, schema = table_nodes(pg, name, **options), options.get("schema_name", "public")
+    fill(store, nodes())
+    expected, there = retrieved(store), f"pgvector:#{schema}.data_{name}"
+    archive = str(tmp_path / "x.jsonl")
+    assert wherry.sync(there, archive).equal
+    pg.execute(f"DELETE FROM {schema}.data_{name} WHERE node_id LIKE '%1'")
+    pg.execute(f"UPDATE {schema}.data_{name} SET text = 'x' WHERE node_id LIKE '%2'")
+    result = wherry.sync(archive, there, level="deep")
+    assert (result.created, result.changed, result.equal) == (1, 1, True)
+    assert retrieved(store) == expected
+    assert wherry.verify(archive, f"pgvector:#{schema}.{name}").equal

@@ -95,5 +95,8 @@ def roles_in(shape: Shape, columns: Collection[str]) -> dict[str, str]:
 
 
 def nodes_table(name: str) -> str:
-    """Return the table of what LlamaIndex calls `name`; the name of such a table is its own."""
-    return name if name.startswith(NODES_PREFIX) else f"{NODES_PREFIX}{name.lower()}"
+    """Return the table of what LlamaIndex calls `name`; the name of such a table is its own. A schema stays."""
+    schema, dot, table = name.rpartition(".")
+    if name.startswith(NODES_PREFIX) or table.startswith(NODES_PREFIX):
+        return name
+    return f"{schema}{dot}{NODES_PREFIX}{table.lower()}"
