@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from wherry.answering.evaluation import Evaluation, evaluate
     from wherry.answering.hits import Hit, Hits
     from wherry.answering.search import search
+    from wherry.answering.tune import Tuning, tune
+    from wherry.comparing.act import compare
+    from wherry.comparing.results import Comparison
     from wherry.errors import (
         BadRecord,
         Busy,
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from wherry.record import Record, Reject
     from wherry.routing.book import Route
     from wherry.routing.dual import follow, replay, shadow, writer
+    from wherry.routing.migration import Migration, migrate
     from wherry.routing.reader import route
     from wherry.routing.switching import Switched, rollback, switch
     from wherry.routing.watch import Watched, watch
@@ -67,6 +71,9 @@ _HOMES = {
     "wherry.answering.evaluation": ("Evaluation", "evaluate"),
     "wherry.answering.hits": ("Hit", "Hits"),
     "wherry.answering.search": ("search",),
+    "wherry.answering.tune": ("Tuning", "tune"),
+    "wherry.comparing.act": ("compare",),
+    "wherry.comparing.results": ("Comparison",),
     "wherry.errors": (
         "WherryError",
         "Different",
@@ -102,6 +109,7 @@ _HOMES = {
     "wherry.record": ("Record", "Reject"),
     "wherry.routing.book": ("Route",),
     "wherry.routing.dual": ("follow", "replay", "shadow", "writer"),
+    "wherry.routing.migration": ("Migration", "migrate"),
     "wherry.routing.reader": ("route",),
     "wherry.routing.switching": ("Switched", "rollback", "switch"),
     "wherry.routing.watch": ("Watched", "watch"),
@@ -115,6 +123,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "plan",
     "sync",
     "verify",
+    "compare",
     "route",
     "switch",
     "rollback",
@@ -123,6 +132,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "shadow",
     "replay",
     "watch",
+    "migrate",
     "index",
     "index_plan",
     "index_status",
@@ -142,6 +152,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "structured",
     "Address",
     "Chat",
+    "Comparison",
     "Difference",
     "IndexResult",
     "Chunk",
@@ -161,6 +172,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "Loss",
     "Message",
     "Metric",
+    "Migration",
     "Plan",
     "Record",
     "Reject",

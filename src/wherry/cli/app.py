@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from wherry.cli import measure_app, route_app
+from wherry.cli import compare_app, measure_app, route_app
 from wherry.cli.index_app import app as index
 
 Job = Callable[[], int]
@@ -39,10 +39,12 @@ app.add_typer(runs, name="runs", invoke_without_command=True)
 app.add_typer(index, name="index")
 app.add_typer(measure_app.lexicon, name="lexicon")
 app.command("evaluate")(measure_app.evaluate)
+app.command("compare")(compare_app.compare)
 app.add_typer(route_app.routes, name="route")
 app.command("switch")(route_app.switch)
 app.command("rollback")(route_app.rollback)
 app.command("watch")(route_app.watch)
+app.command("migrate")(route_app.migrate)
 
 
 def _version(wanted: bool) -> None:
@@ -187,6 +189,31 @@ def search(
     from wherry.cli import search as asking
 
     return partial(asking.search, query, in_, k, mode, where, exact, embedder, decay, json)
+
+
+@app.command()
+def tune(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The collection to tune.", show_default=False)],
+    recall: Annotated[float, typer.Option(help="The part of the true nearest to find.", metavar="PART")] = 0.98,
+    k: Annotated[int, typer.Option("-k", help="How many nearest are asked for.", metavar="K")] = 10,
+    rows: Annotated[int, typer.Option(help="Records in the sample.", metavar="N")] = 20_000,
+    questions: Annotated[int, typer.Option(help="How many questions are asked.", metavar="N")] = 100,
+    apply: Annotated[bool, typer.Option("--apply", help="Build the chosen index and drop the former one.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Find the index settings that reach a recall in the least time.
+
+    A sample of the collection is indexed in several ways and compared with exact search; the curve is
+    written as JSON and as a plot. Nothing is changed without --apply.
+
+    \b
+    Example:
+      wherry tune pgvector:#docs --recall 0.98
+    """
+    from wherry.cli import tune as tuning
+
+    return partial(tuning.tune, address, recall, k, rows, questions, apply, json)
 
 
 @runs.callback()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -223,3 +224,30 @@ def watch(
     from wherry.cli import watch as watching
 
     return partial(watching.watch_route, name, for_, every, rollback_if, least_reads, metrics_port, json)
+
+
+def migrate(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="What to move, and how.", show_default=False)],
+    until: Annotated[str, typer.Option(metavar="PHASE", help="Stop after this phase.")] = "switch",
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Carry a whole migration out, phase by phase; run it again to go on.
+
+    \b
+    Phases: backup, check, prepare, copy, compare, switch. A plan:
+      [migration]
+      name = "welno"
+      source = "export.json"
+      target = "chroma:./db#guides?metric=cosine"
+      backup = "backup/guides.parquet"
+      route = "welno"
+      queries = "questions.txt"
+
+    \b
+    Example:
+      wherry migrate welno.toml
+    """
+    from wherry.cli import migration
+
+    return partial(migration.carry_out, plan, until, json)
