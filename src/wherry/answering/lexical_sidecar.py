@@ -43,6 +43,7 @@ _MANIFEST = "manifest.json"
 # More segments than this are joined: each costs a search a few microseconds per token.
 _MOST_SEGMENTS = 8
 _GROUP_ROWS = 4096
+_UNKNOWN, _MOST_CONDITIONS = -1, 64
 
 
 @dataclass
@@ -54,10 +55,10 @@ class _Part:
     dead_file: str = ""
     all_alive: bool = True
 
-    def kill(self, rows: Sequence[int]) -> None:
-        self.alive = self.alive.copy()
-        self.alive[list(rows)] = False
-        self.all_alive, self.dead_file = False, ""
+    def without(self, rows: Sequence[int]) -> _Part:
+        alive = self.alive.copy()
+        alive[list(rows)] = False
+        return _Part(self.segment, alive, "", all_alive=False)
 
 
 @dataclass
@@ -83,6 +84,7 @@ class Sidecar:
         self._lock = threading.Lock()
         self._held = _Held()
         self._statistics: Statistics | None = None
+        self._conditions = _Conditions()
         if folder is not None:
             self._held = _read(folder)
 
@@ -109,7 +111,7 @@ class Sidecar:
         worth = idf(statistics.count, _frequencies(held, query.tokens)) * query.weights
         means = statistics.means[families(query.tokens)]
         scored = [(part, _scores(part, query.tokens, worth, means)) for part in held.parts]
-        return _best(scored, k, where)
+        return _best(scored, k, where, self._conditions)
 
     def frequencies(self, tokens: np.ndarray) -> np.ndarray:
         """Return in how many records each token occurs: int64."""
@@ -129,19 +131,22 @@ class Sidecar:
 
     def update(self, bags: Bags) -> None:
         """Hold these records; what was held under their ids is replaced."""
-        self.forget(bags.ids)
         if len(bags):
             made = segments.of_bags(uuid4().hex[:12], bags)
-            self._replace([*self._held.parts, _Part(made, np.ones(len(made), dtype=bool))])
+            self._replace([*self._without(bags.ids), _Part(made, np.ones(len(made), dtype=bool))])
 
     def forget(self, ids: Sequence[str]) -> None:
         """Forget some records; unknown ids are ignored."""
+        self._replace(self._without(ids))
+
+    def _without(self, ids: Sequence[str]) -> list[_Part]:
+        """Return the parts without some records: new ones, because searches are working on the old ones."""
+        parts = []
         for part in self._held.parts:
             numbers = part.segment.numbers
             rows = [row for name in ids if (row := numbers.get(name)) is not None and part.alive[row]]
-            if rows:
-                part.kill(rows)
-        self._statistics = None
+            parts.append(part.without(rows) if rows else part)
+        return parts
 
     def keep(self, state: Lexicon) -> None:
         """Make what was changed durable, and record what it was made of."""
@@ -192,37 +197,64 @@ def _scores(part: _Part, tokens: np.ndarray, worth: np.ndarray, means: np.ndarra
     return scores
 
 
-def _best(scored: Sequence[tuple[_Part, np.ndarray]], k: int, where: Where | None) -> list[Ranked]:
+class _Conditions:
+    """Which records satisfy which conditions, as far as anybody asked: metadata is decoded once per condition."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], np.ndarray] = {}
+        self._lock = threading.Lock()
+
+    def fitting(self, segment: Segment, rows: np.ndarray, where: Where) -> np.ndarray:
+        """Return for some rows of a segment whether they satisfy a condition: bool."""
+        known = self._of(segment, where)
+        unknown = rows[known[rows] == _UNKNOWN]
+        if len(unknown):
+            texts = segment.rows.column("metadata").take(unknown).to_pylist()
+            known[unknown] = [matches(where, decode(text)) for text in texts]
+        return known[rows] == 1
+
+    def _of(self, segment: Segment, where: Where) -> np.ndarray:
+        name = (segment.name, repr(where))
+        with self._lock:
+            # The one that was asked last goes to the end; the one that was not for longest goes first.
+            known = self._known.pop(name, None)
+            if known is None:
+                known = np.full(len(segment), _UNKNOWN, dtype=np.int8)
+                while len(self._known) >= _MOST_CONDITIONS:
+                    self._known.pop(next(iter(self._known)))
+            self._known[name] = known
+            return known
+
+
+def _best(
+    scored: Sequence[tuple[_Part, np.ndarray]], k: int, where: Where | None, conditions: _Conditions
+) -> list[Ranked]:
     """Return the k best rows of all segments that satisfy a condition, best first, ties by id."""
     everything = np.concatenate([scores for _, scores in scored]) if scored else np.zeros(0)
-    positive = np.flatnonzero(everything > 0)
     starts = np.cumsum([0, *(len(scores) for _, scores in scored)])
+    left, found = np.flatnonzero(everything > 0), list[Ranked]()
     room = k
-    while True:
-        # Everything that ties with the last one is ordered by id before it is cut.
-        chosen = _top(everything, positive, room)
-        found = [_row(scored, starts, int(at)) for at in chosen]
-        fitting = [row for row in found if where is None or matches(where, decode(row[1]))]
-        if len(fitting) >= k or len(chosen) == len(positive):
-            ranked = [Ranked(name, score) for name, _, score in fitting]
-            return sorted(ranked, key=lambda hit: (-hit.score, hit.id))[:k]
+    while len(left) and len(found) < k:
+        # Everything that ties with the last one is taken too, so that the id decides.
+        chosen = _top(everything, left, room)
+        for number, (part, _) in enumerate(scored):
+            rows = chosen[(chosen >= starts[number]) & (chosen < starts[number + 1])] - starts[number]
+            if where is not None:
+                rows = rows[conditions.fitting(part.segment, rows, where)]
+            names = part.segment.rows.column("id").take(rows).to_pylist() if len(rows) else []
+            found += [Ranked(n, float(everything[starts[number] + r])) for n, r in zip(names, rows, strict=True)]
+        left = np.setdiff1d(left, chosen, assume_unique=True)
         room *= 4
+    return sorted(found, key=lambda hit: (-hit.score, hit.id))[:k]
 
 
-def _top(scores: np.ndarray, positive: np.ndarray, room: int) -> np.ndarray:
-    if len(positive) <= room:
-        return positive
-    values = scores[positive]
+def _top(scores: np.ndarray, left: np.ndarray, room: int) -> np.ndarray:
+    """Return those rows of some whose score is among the `room` highest, with all that tie for the last place."""
+    if len(left) <= room:
+        return left
+    values = scores[left]
     least = np.partition(values, len(values) - room)[len(values) - room]
-    return positive[values >= least]
-
-
-def _row(scored: Sequence[tuple[_Part, np.ndarray]], starts: np.ndarray, at: int) -> tuple[str, str | None, float]:
-    which = int(np.searchsorted(starts, at, side="right")) - 1
-    part, scores = scored[which]
-    row = at - int(starts[which])
-    rows = part.segment.rows
-    return rows.column("id")[row].as_py(), rows.column("metadata")[row].as_py(), float(scores[row])
+    return left[values >= least]
 
 
 def _read(folder: Path) -> _Held:
