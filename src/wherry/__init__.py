@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     )
     from wherry.indexing.act import index
     from wherry.indexing.base import Chunk, Chunker, Document, DocumentSource, Listed, Part, Stamp
+    from wherry.indexing.chunking.pieces import text_of
+    from wherry.indexing.chunking.specs import open_chunker
+    from wherry.indexing.config import named_index
     from wherry.indexing.public import (
         index_plan,
         index_prune,
@@ -46,6 +49,9 @@ if TYPE_CHECKING:
         index_verify,
     )
     from wherry.indexing.results import IndexResult
+    from wherry.indexing.sources.paths import open_source_paths
+    from wherry.indexing.sources.sql import SqlSource
+    from wherry.indexing.sources.tables import Columns
     from wherry.indexing.watching import Worker, WorkerState
     from wherry.models.base import Chat, Embedder, Message, Reply
     from wherry.models.registry import open_chat, open_embedder
@@ -90,6 +96,9 @@ _HOMES = {
     "wherry.models.structured": ("structured",),
     "wherry.indexing.act": ("index",),
     "wherry.indexing.base": ("Chunk", "Chunker", "Document", "DocumentSource", "Listed", "Part", "Stamp"),
+    "wherry.indexing.chunking.pieces": ("text_of",),
+    "wherry.indexing.chunking.specs": ("open_chunker",),
+    "wherry.indexing.config": ("named_index",),
     "wherry.indexing.public": (
         "index_plan",
         "index_status",
@@ -101,6 +110,9 @@ _HOMES = {
         "index_prune",
     ),
     "wherry.indexing.results": ("IndexResult",),
+    "wherry.indexing.sources.paths": ("open_source_paths",),
+    "wherry.indexing.sources.sql": ("SqlSource",),
+    "wherry.indexing.sources.tables": ("Columns",),
     "wherry.indexing.watching": ("Worker", "WorkerState"),
     "wherry.moving.plan": ("plan",),
     "wherry.moving.results": ("Difference", "Level", "Loss", "Plan", "SyncResult", "Verification"),
@@ -142,7 +154,12 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "index_rebuild",
     "index_rollback",
     "index_prune",
+    "named_index",
+    "open_source_paths",
+    "open_chunker",
+    "text_of",
     "search",
+    "tune",
     "evaluate",
     "open_source",
     "open_target",
@@ -159,8 +176,10 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "Chunker",
     "Document",
     "DocumentSource",
+    "Columns",
     "Listed",
     "Part",
+    "SqlSource",
     "Stamp",
     "Worker",
     "WorkerState",
@@ -181,6 +200,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "Space",
     "Switched",
     "SyncResult",
+    "Tuning",
     "Verification",
     "Watched",
     "WherryError",
