@@ -25,7 +25,8 @@ _SAME = ("provider", "model", "model_digest", "dimension")
 
 def nearest(store: Readable, vector: np.ndarray, k: int, where: Where | None, exact: bool = False) -> tuple[Hit, ...]:
     """Return the k records nearest to a vector. Raises Unsupported for a store that cannot search."""
-    if not isinstance(store, Searchable):
+    # Not isinstance: that reads every property of the store, which takes as long as the search itself.
+    if not callable(getattr(store, "search", None)):
         raise Unsupported(
             "this collection cannot be searched where it is",
             where=store.address,

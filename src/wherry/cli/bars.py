@@ -24,6 +24,7 @@ _WORDS = {
     "delete": "deleting",
     "finish": "building the index",
     "verify": "comparing",
+    "tune": "trying indexes",
 }
 
 

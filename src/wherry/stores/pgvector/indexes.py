@@ -112,7 +112,7 @@ def build(link: Link, table: Table, metric: Metric, wanted: Index, rows: int, di
     statement = _statement(table, metric, wanted, dimension, live)
     if statement is None:
         return
-    with link.alone() as connection, _room(connection, link, rows, dimension, wanted):
+    with link.alone() as connection, room(connection, link, rows, dimension, wanted):
         try:
             connection.execute(statement)
         except psycopg.errors.DiskFull:
@@ -157,7 +157,7 @@ def _with(wanted: Index) -> sql.Composable:
 
 
 @contextmanager
-def _room(connection: psycopg.Connection, link: Link, rows: int, dimension: int, wanted: Index) -> Iterator[None]:
+def room(connection: psycopg.Connection, link: Link, rows: int, dimension: int, wanted: Index) -> Iterator[None]:
     """Give a build the memory its graph needs, where the memory is ours to give."""
     connection.execute("SET statement_timeout = 0")
     if link.server.embedded:

@@ -103,7 +103,7 @@ class Searching:
     ) -> None:
         self._look, self._current, self._scan = look, current, scan
         self._server = server
-        self._pool = Pool(server, _made)
+        self._pool = Pool(server, made_ready)
         self._lock = threading.Lock()
         self._known: _Known | None = None
         self._fractions: dict[str, tuple[float, float]] = {}
@@ -246,7 +246,7 @@ def _fetched(connection: psycopg.Connection, statement: str, parameters: list[An
     return cursor.fetchall()
 
 
-def _made(connection: psycopg.Connection) -> None:
+def made_ready(connection: psycopg.Connection) -> None:
     """Make a new connection ready: the vector's type is known and its library loaded."""
     connection.prepare_threshold = 5
     row = connection.execute(_VECTOR).fetchone()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import psycopg
@@ -17,11 +17,12 @@ from wherry.record import Page
 from wherry.space import Metric, Space
 from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Hit, Index, Touched
 from wherry.stores.lexical import FusedHit, Fusion
-from wherry.stores.pgvector import cards, changes, ground, indexes, keys, layouts
+from wherry.stores.pgvector import cards, changes, ground, indexes, keys, layouts, tuning
 from wherry.stores.pgvector.catalog import Table, require_name
 from wherry.stores.pgvector.layouts import Asked
 from wherry.stores.pgvector.reading import Form, copied, joined, listed, pages
 from wherry.stores.pgvector.searching import Searching
+from wherry.stores.tuning import Build, Trial
 from wherry.where import Where
 
 OPTIONS = {"id", "vector", "text", "metadata", "fields", "schema", "metric", "layout", "collection"}
@@ -147,6 +148,15 @@ class PgSource:
     def fused(self, vector: np.ndarray, fusion: Fusion, where: Where | None, exact: bool) -> list[FusedHit] | None:
         """Return the k best records of both legs of a search, in one round trip."""
         return self._searching.fused(vector, fusion, where, exact)
+
+    def trial(self, rows: int, questions: int) -> AbstractContextManager[Trial]:
+        """Make a sample of the table to try indexes on; it is a table of its own and goes with the trial."""
+        return tuning.trial(self._server, self._ground(), rows, questions)
+
+    def retune(self, build: Build, breadth: int) -> None:
+        """Build this vector index beside the one in use, and drop that one."""
+        tuning.retune(self._server, self._ground(), build, breadth)
+        self._searching.forget()
 
     def _ground(self) -> ground.Ground:
         """Find out what a search stands on."""
