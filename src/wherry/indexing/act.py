@@ -190,7 +190,7 @@ class Act:
             for part in parts:
                 part.finish()
         except WherryError as error:
-            error.left = error.left or _left(run)
+            error.left = "; ".join(filter(None, (error.left, _left(run))))
             raise
         finally:
             run.statistics.tokens, run.statistics.cost = self.model.spent_since(before)

@@ -133,15 +133,14 @@ def chunk_ids(source: str, document: str, chunks: Sequence[bytes]) -> list[str]:
 
 def scan_fp(stamps: Iterable[tuple[str, Stamp | None]]) -> bytes:
     """Return the fingerprint of a listing: ids in order, with what it told of each document."""
-    digest = blake2b(digest_size=DIGEST_BYTES, person=_PERSON)
-    pack, update = struct.Struct("<Iqqq").pack, digest.update
+    pack, parts = struct.Struct("<Iqqq").pack, []
     for name, stamp in stamps:
         data = name.encode("utf-8", "surrogatepass")
         if stamp is None:
-            update(pack(len(data), -1, -1, -1) + data)
+            parts += pack(len(data), -1, -1, -1), data
         else:
-            update(pack(len(data), stamp.size, stamp.mtime_ns, signed(stamp.inode)) + data)
-    return digest.digest()
+            parts += pack(len(data), stamp.size, stamp.mtime_ns, signed(stamp.inode)), data
+    return blake2b(b"".join(parts), digest_size=DIGEST_BYTES, person=_PERSON).digest()
 
 
 def contents_fp(contents: Iterable[tuple[str, bytes | None]]) -> bytes:

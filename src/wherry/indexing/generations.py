@@ -239,20 +239,23 @@ def _copy(build: _Build, page: list[tuple[str, Known]]) -> None:
     built = _already(build, page)
     prepared = _prepared(build, page, settings)
     wanted = {embed_fp(p.fp, settings): p.text for d in prepared for p in d.pieces}
-    missing = build.till.missing(wanted)
+    missing = build.till.order(wanted)
     build.statistics.chunks_reused += sum(len(d.pieces) for d in prepared) - len(missing)
-    _, fatal = build.till.pay(missing)
+    _, stored, fatal = build.till.pay(missing)
     if fatal is not None:
+        stored()
         build.writer.drain()
         raise fatal
     if build.till.refused:
         raise _refused(build, prepared, settings, build.till.refused)
-    build.writer.give(partial(_put, build, prepared, built, settings))
+    build.writer.give(partial(_put, build, prepared, built, settings, stored))
 
 
 def _put(
-    build: _Build, prepared: list[Prepared], built: dict[tuple[str, str], Known], settings: bytes, database: Database
-) -> None:
+    build: _Build, prepared: list[Prepared], built: dict[tuple[str, str], Known], settings: bytes,
+    stored: Callable[[], None], database: Database,
+) -> None:  # fmt: skip
+    stored()
     for source in {d.source for d in prepared}:
         mine = [d for d in prepared if d.source == source]
         changes = [compare(d, built.get((source, d.id))) for d in mine]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -12,6 +13,9 @@ from wherry.indexing import cache
 from wherry.indexing.database import Database
 from wherry.indexing.writer import Writer
 from wherry.models.guard import Arrival, GuardedEmbedder
+
+# Groups whose vectors may still be on their way to the database, and more.
+_RECENT_GROUPS = 8
 
 
 class Till:
@@ -26,29 +30,34 @@ class Till:
     ) -> None:
         self._database, self._embedder, self._kept = database, embedder, kept
         self._keeper = Writer(database, most=1)
+        self._ordered: deque[set[bytes]] = deque(maxlen=_RECENT_GROUPS)
         self.refused: dict[bytes, BadRecord] = {}
 
-    def missing(self, wanted: Mapping[bytes, str]) -> dict[bytes, str]:
-        """Return the texts nobody paid for yet, and no model refused in this run."""
-        known = cache.have(self._database, list(wanted)).union(self.refused)
-        return {key: text for key, text in wanted.items() if key not in known}
+    def order(self, wanted: Mapping[bytes, str]) -> dict[bytes, str]:
+        """Return the texts to pay for now: nobody paid for them, ordered them, or saw them refused in this run.
 
-    def pay(self, wanted: Mapping[bytes, str]) -> tuple[set[bytes], WherryError | None]:
-        """Embed texts and store each vector as it comes; all of them are stored when this returns.
-
-        wanted: key of the cache -> text. Returns the keys that have no vector, refused ones aside, and the error
-        that stopped everything, if one did; what arrived before it is kept.
+        For one thread, which may be another one than that of `pay`; orders are paid for in their order.
         """
-        keys, left = list(wanted), set(wanted)
+        known = cache.have(self._database, list(wanted)).union(self.refused, *self._ordered)
+        missing = {key: text for key, text in wanted.items() if key not in known}
+        self._ordered.append(set(missing))
+        return missing
+
+    def pay(self, order: Mapping[bytes, str]) -> tuple[set[bytes], Callable[[], None], WherryError | None]:
+        """Embed what was ordered and store each vector as it comes.
+
+        order: key of the cache -> text. Returns the keys that have no vector, refused ones aside; a function that
+        waits until the others are stored; and the error that stopped everything, if one did.
+        """
+        keys, left = list(order), set(order)
         fatal: WherryError | None = None
-        for arrival in self._embedder().arrivals(list(wanted.values())) if wanted else ():
+        for arrival in self._embedder().arrivals(list(order.values())) if order else ():
             good, error = self._sorted(keys, arrival)
             fatal = fatal or error
             if good:
                 left.difference_update(good)
                 self._keeper.give(partial(self._keep, list(good), np.stack(list(good.values()))))
-        self._keeper.drain()
-        return left - self.refused.keys(), fatal
+        return left - self.refused.keys(), self._keeper.promise(), fatal
 
     def close(self) -> None:
         """Release the connection."""

@@ -27,7 +27,7 @@ from wherry.indexing.manifest import Difference, Generation, Manifest
 from wherry.indexing.model import Model
 from wherry.indexing.paying import Till
 from wherry.indexing.place import Place
-from wherry.indexing.preparing import Prepared, prepare
+from wherry.indexing.preparing import Piece, Prepared, prepare
 from wherry.indexing.results import LISTED, Failure, Statistics
 from wherry.indexing.scan import Scan, settled
 from wherry.indexing.writer import Writer
@@ -83,6 +83,14 @@ class Run:
             self.progress("index", self.done, self.total)
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Documents that travel together. changes: each with its new chunks by their keys. order: texts to pay for."""
+
+    changes: list[tuple[Change, dict[bytes, Piece]]]
+    order: dict[bytes, str]
+
+
 class SourceRun:
     """One source within a run."""
 
@@ -115,7 +123,7 @@ class SourceRun:
         run.total += len(work)
         before = self._counted()
         try:
-            with ahead(_groups(self._prepared(work)), 1) as groups:
+            with ahead(self._compared(self._prepared(work)), 1) as groups:
                 for group in groups:
                     self._settle(group)
             run.writer.drain()
@@ -215,32 +223,39 @@ class SourceRun:
         del self._orphans[name]
         return name
 
-    def _settle(self, group: list[tuple[Prepared, str | None]]) -> None:
+    def _compared(self, documents: Iterable[tuple[Prepared, str | None]]) -> Iterator[_Group]:
+        """Compare documents with the manifest, some at a time, and order the texts nobody paid for yet."""
+        run = self.run
+        for part in _groups(documents):
+            known = self.manifest.known(run.database, [name for _, name in part if name is not None])
+            changes = [compare(document, known.get(name or "")) for document, name in part]
+            keys = [{embed_fp(piece.fp, self.settings): piece for piece in change.pieces} for change in changes]
+            order = run.till.order({key: piece.text for one in keys for key, piece in one.items()})
+            run.statistics.chunks_reused += sum(len(c.document.pieces) for c in changes) - len(order)
+            yield _Group(list(zip(changes, keys, strict=True)), order)
+
+    def _settle(self, group: _Group) -> None:
         """Embed what a group of documents lacks, and let them be swapped in."""
         run = self.run
-        known = self.manifest.known(run.database, [name for _, name in group if name is not None])
-        changes = [compare(document, known.get(name or "")) for document, name in group]
-        wanted = {embed_fp(p.fp, self.settings): p.text for change in changes for p in change.pieces}
-        missing = run.till.missing(wanted)
-        run.statistics.chunks_reused += sum(len(c.document.pieces) for c in changes) - len(missing)
-        lacking, fatal = run.till.pay(missing)
+        lacking, stored, fatal = run.till.pay(group.order)
         ready = []
-        for change in changes:
-            keys = {embed_fp(p.fp, self.settings): p.fp for p in change.pieces}
+        for change, keys in group.changes:
             poison = next((key for key in keys if key in run.till.refused), None)
             if poison is not None:
-                self._poisoned(change, run.till.refused[poison], keys[poison])
+                self._poisoned(change, run.till.refused[poison], keys[poison].fp)
             elif not keys.keys() & lacking:
                 ready.append(change)
         if ready:
-            run.writer.give(partial(self._swap, ready))
+            run.writer.give(partial(self._swap, ready, stored))
         if fatal is not None:
+            stored()
             run.writer.drain()
             raise fatal
 
-    def _swap(self, changes: list[Change], database: Database) -> None:
+    def _swap(self, changes: list[Change], stored: Callable[[], None], database: Database) -> None:
         """Put documents in place: one short transaction, old or new for every reader."""
         run = self.run
+        stored()
         run.place.announce(database, run.lease, self.manifest, changes, self.settings)
         with database.begin() as connection:
             run.lease.require(connection)

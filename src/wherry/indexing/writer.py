@@ -29,6 +29,16 @@ class Writer:
             self._take()
         self._waiting.append(self._pool.submit(self._do, task))
 
+    def promise(self) -> Callable[[], None]:
+        """Return a function that waits until all that was given so far is done, and raises what went wrong."""
+        waiting = list(self._waiting)
+
+        def wait() -> None:
+            for future in waiting:
+                future.result()
+
+        return wait
+
     def drain(self) -> None:
         """Wait until everything is done."""
         while self._waiting:
