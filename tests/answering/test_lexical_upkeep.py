@@ -144,3 +144,19 @@ def test_any_other_question_gets_an_answer(address: str, question: str, mode: st
 
 def _fail(*_: object) -> None:
     raise OSError("no room on the disk")
+
+
+def test_two_who_have_the_words_open_do_not_undo_each_other(address: str) -> None:
+    with closing(open_source(address)) as store:
+        first, second = lexical.lexical_of(store), lexical.lexical_of(store)
+        lexical.refresh(store, first, MAKER)
+        fill(address, {"new": "골다공증과 뼈"})
+        lexical.refresh(store, first, MAKER)
+        step = lexical.refresh(store, second, MAKER)
+        assert step.written == 0
+        assert second.statistics().count == len(TEXTS) + 1
+        fill(address, {"newer": "골절과 낙상"})
+        lexical.refresh(store, second, MAKER)
+        assert [hit.id for hit in first.search(MAKER.query("골다공증"), 3)] == ["new"]
+        lexical.refresh(store, first, MAKER)
+        assert [hit.id for hit in first.search(MAKER.query("골절"), 3)][:1] == ["newer"]

@@ -67,6 +67,8 @@ def refresh(store: Readable, lexical: Lexical, tokenizer: Tokenizer, *, full: bo
     if state is not None and not full and _in_step(store, lexical, state, tokenizer):
         return Step()
     with writing(store):
+        # What another process wrote since these words were opened is not written again.
+        lexical.abandon()
         try:
             return _refreshed(store, lexical, tokenizer, full)
         except BaseException:

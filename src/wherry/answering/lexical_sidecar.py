@@ -82,7 +82,7 @@ class Sidecar:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self._lock = threading.Lock()
-        self._held = _Held()
+        self._held = self._kept = _Held()
         self._statistics: Statistics | None = None
         self._conditions = _Conditions()
         if folder is not None:
@@ -157,11 +157,12 @@ class Sidecar:
                 parts = [_Part(joined, np.ones(len(joined), dtype=bool))]
             if self.folder is not None:
                 _write(self.folder, parts, state)
-            self._held, self._statistics = _Held(parts, state), None
+            self._held = self._kept = _Held(parts, state)
+            self._statistics = None
 
     def abandon(self) -> None:
-        """Go back to what the files say; nothing is left where there are none."""
-        self._held, self._statistics = _Held() if self.folder is None else _read(self.folder), None
+        """Go back to what was kept last, by whoever kept it."""
+        self._held, self._statistics = self._kept if self.folder is None else _read(self.folder), None
 
     def close(self) -> None:
         """Let go of the files."""

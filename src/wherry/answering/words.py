@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import cast
 
@@ -24,6 +25,7 @@ from wherry.where import Where
 
 # How long words may stay behind a collection that others write, in seconds: proof is cheap with marks.
 FRESH_S, FRESH_UNMARKED_S = 1.0, 30.0
+_PATIENCE = 20
 # Fewer questions than this say nothing about a leg.
 FEWEST = 20
 # A collection that grew or shrank by this share is measured again.
@@ -42,6 +44,7 @@ class Words:
         self._tokenizer: Tokenizer | None = None
         self._checked = 0.0
         self._notes: tuple[str, ...] = ()
+        self._agreed: dict[str, tuple[Agreement, int]] = {}
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -60,12 +63,17 @@ class Words:
 
         Raises Busy where another process makes them for the first time.
         """
-        with self._lock:
-            if self._lexical is None:
-                self._lexical = upkeep.lexical_of(self.store)
-            if time.monotonic() >= self._checked:
-                self._refresh(self._lexical)
-            return self._lexical
+        lexical = self._lexical
+        if lexical is None:
+            with self._lock:
+                lexical = self._lexical = self._lexical or self._opened()
+        elif time.monotonic() >= self._checked and self._lock.acquire(blocking=False):
+            # One looks at the collection; the others go on with the words there are.
+            try:
+                self._refresh(lexical)
+            finally:
+                self._lock.release()
+        return lexical
 
     def ranked(self, question: str, k: int, where: Where | None = None) -> list[Ranked]:
         """Return the k best records for the words of a question, best first, ties by id."""
@@ -73,27 +81,33 @@ class Words:
 
     def agreement(self, embedder: Embedder, space: Space) -> Agreement | None:
         """Return how far the legs are trusted, measured once; None where too little could be asked."""
-        with self._lock:
-            lexical = self.ready()
-            state = lexical.state()
-            count = lexical.statistics().count
-            found = _recorded(state, embedder.spec, count)
-            if found is None:
-                found = self._measured(lexical, embedder, space)
-                self.trust(embedder.spec, found)
-            return found if found.asked >= FEWEST or found.source == "labels" else None
+        lexical = self.ready()
+        count, known = lexical.statistics().count, self._agreed.get(embedder.spec)
+        if known is None or _drifted(known[1], known[0], count):
+            with self._lock:
+                found = _recorded(lexical.state(), embedder.spec, count)
+                if found is None:
+                    found = self._measured(lexical, embedder, space)
+                    # Whoever holds the words keeps this from being recorded, not from being used.
+                    with suppress(Busy):
+                        self.trust(embedder.spec, found)
+                known = self._agreed[embedder.spec] = (found, count)
+        return known[0] if known[0].asked >= FEWEST or known[0].source == "labels" else None
 
     def trust(self, spec: str, agreement: Agreement) -> None:
         """Record how far the legs are trusted beside the words, for questions embedded by `spec`."""
         with self._lock:
             lexical = self.ready()
-            state = lexical.state()
-            if state is None:
-                return
             entry = {**agreement.to_dict(), "count": lexical.statistics().count}
-            noted = {**dict(state.notes.get(_NOTE, {})), spec: entry}
             with upkeep.writing(self.store):
+                # Another process may have written since.
+                lexical.abandon()
+                state = lexical.state()
+                if state is None:
+                    return
+                noted = {**dict(state.notes.get(_NOTE, {})), spec: entry}
                 lexical.keep(replace(state, notes={**state.notes, _NOTE: noted}))
+            self._agreed[spec] = (agreement, entry["count"])
 
     def stale(self) -> None:
         """Look at the collection again before the next question."""
@@ -106,7 +120,17 @@ class Words:
                 self._lexical.close()
             self._lexical, self._checked = None, 0.0
 
+    def _opened(self) -> Lexical:
+        lexical = upkeep.lexical_of(self.store)
+        try:
+            self._refresh(lexical)
+        except BaseException:
+            lexical.close()
+            raise
+        return lexical
+
     def _refresh(self, lexical: Lexical) -> None:
+        started = time.monotonic()
         try:
             upkeep.refresh(self.store, lexical, self.tokenizer)
             self._notes = ()
@@ -116,7 +140,9 @@ class Words:
                 raise
             self._notes = (f"the words may be behind the collection: {error.what}",)
         marked = self.store.capabilities.detects_changes
-        self._checked = time.monotonic() + (FRESH_S if marked else FRESH_UNMARKED_S)
+        now = time.monotonic()
+        # A look that takes long is taken less often.
+        self._checked = now + max(FRESH_S if marked else FRESH_UNMARKED_S, _PATIENCE * (now - started))
 
     def _measured(self, lexical: Lexical, embedder: Embedder, space: Space) -> Agreement:
         questions = questions_of(_sampled(self.store, SAMPLE * 2))
@@ -137,8 +163,13 @@ def _recorded(state: Lexicon | None, spec: str, count: int) -> Agreement | None:
     entry = state.notes.get(_NOTE, {}).get(spec) if state else None
     if entry is None:
         return None
-    drifted = abs(count - entry["count"]) > _DRIFT * max(count, 1)
-    return None if drifted and entry["source"] != "labels" else Agreement.from_dict(entry)
+    found = Agreement.from_dict(entry)
+    return None if _drifted(entry["count"], found, count) else found
+
+
+def _drifted(then: int, agreement: Agreement, now: int) -> bool:
+    """Tell whether a collection changed so much since it was measured that it has to be measured again."""
+    return agreement.source != "labels" and abs(now - then) > _DRIFT * max(now, 1)
 
 
 def _sampled(store: Readable, most: int) -> list[tuple[str, str]]:
