@@ -103,7 +103,7 @@ class Searching:
     ) -> None:
         self._look, self._current, self._scan = look, current, scan
         self._server = server
-        self._pool = Pool(server, made_ready)
+        self._pool = Pool(server, _prepared if server.embedded else made_ready)
         self._lock = threading.Lock()
         self._known: _Known | None = None
         self._fractions: dict[str, tuple[float, float]] = {}
@@ -248,12 +248,17 @@ def _fetched(connection: psycopg.Connection, statement: str, parameters: list[An
 
 def made_ready(connection: psycopg.Connection) -> None:
     """Make a new connection ready: the vector's type is known and its library loaded."""
-    connection.prepare_threshold = 5
     row = connection.execute(_VECTOR).fetchone()
     if row is not None:
         kind = sql.Identifier(row[1], "vector")
         connection.execute(sql.SQL("SELECT '[1]'::{}").format(kind))
         connection.adapters.register_dumper(Asked, _dumper(row[0]))
+
+
+def _prepared(connection: psycopg.Connection) -> None:
+    """Make a connection to our own server ready: a pooler in between could lose prepared statements."""
+    made_ready(connection)
+    connection.prepare_threshold = 5
 
 
 def _dumper(oid: int) -> type[Dumper]:
