@@ -94,6 +94,20 @@ def test_from_chroma_to_qdrant_and_on(
     assert retrieved(table_nodes(pg, name)) == expected
 
 
+def test_llamaindex_goes_on_working_on_the_moved_points(chroma: str, qdrant: tuple[QdrantServer, QdrantClient]) -> None:
+    server, client = qdrant
+    there = f"qdrant+{server.url}#guides"
+    assert wherry.sync(chroma, there).equal
+    store = QdrantVectorStore("guides", client=client)
+    filters = MetadataFilters.from_dict({"쪽": 1})
+    assert [n.node_id for n in store.get_nodes(filters=filters)] == [nodes()[1].node_id]
+    store.delete("guide-1")
+    assert client.count("guides").count == 2
+    fill(store, nodes()[:1])
+    again = wherry.sync(chroma, there)
+    assert (again.written, again.equal) == (5, True)
+
+
 def test_from_qdrant_home_to_chroma(tmp_path: Path, qdrant: tuple[QdrantServer, QdrantClient]) -> None:
     server, client = qdrant
     store = QdrantVectorStore("mine", client=client)

@@ -171,10 +171,12 @@ class Collections:
         return self._apply(served, UpdateOperation.upsert_points(points))
 
     def delete(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Delete points by their ids."""
+        """Delete points by their ids, or those that pass a filter."""
+        served, wanted = self.find(name), filter_in(body)
+        if wanted is not None:
+            return self._apply(served, UpdateOperation.delete_points_by_filter(wanted))
         if "points" not in body:
-            raise Refusal(501, "this test server deletes by ids only")
-        served = self.find(name)
+            raise Refusal(400, "neither points nor a filter say what to delete")
         return self._apply(served, UpdateOperation.delete_points([point_id(i) for i in body["points"]]))
 
     def index(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -198,12 +200,12 @@ class Collections:
         return [shown(record, body) for record in found]
 
     def scroll(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Read points in the order of their ids."""
-        refuse_filters(body)
+        """Read points in the order of their ids, those that pass a filter."""
         start = body.get("offset")
         request = ScrollRequest(
             offset=None if start is None else point_id(start),
             limit=body.get("limit") or 10,
+            filter=filter_in(body),
             with_payload=selector_of(body, True),
             with_vector=body.get("with_vector") or False,
         )
