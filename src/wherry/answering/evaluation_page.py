@@ -8,34 +8,23 @@ from pathlib import Path
 
 from wherry.answering.evaluation import Evaluation, ModeReport
 from wherry.answering.evaluation_metrics import Interval
+from wherry.pages import frame, plots
 
 _MOST_MISSED = 50
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2430}
-table{border-collapse:collapse;margin:1rem 0;width:100%}
-th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid #d8dde6}
-td.n{font-variant-numeric:tabular-nums;white-space:nowrap}small{color:#5b6675}
-svg{display:block}.note{color:#5b6675}
-@media(prefers-color-scheme:dark){body{background:#14181f;color:#e4e8ee}th,td{border-color:#333c4a}
-small,.note{color:#9aa5b5}}
-"""
-_WIDTH, _HEIGHT = 160, 14
 
 
 def write_page(report: Evaluation, path: Path) -> None:
-    """Write the page of an evaluation; an older file is replaced."""
-    path.write_text(page(report), encoding="utf-8")
+    """Write the page of an evaluation; an older file is replaced. Raises Usage."""
+    frame.write(path, page(report))
 
 
 def page(report: Evaluation) -> str:
     """Return the page of an evaluation as HTML."""
-    return "\n".join(_parts(report)) + "\n"
+    return frame.page(f"How well {report.address} answers", _parts(report))
 
 
 def _parts(report: Evaluation) -> Iterator[str]:
-    title = f"How well {escape(report.address)} answers"
-    yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-    yield f"<h1>{title}</h1>"
+    yield f"<h1>How well {escape(report.address)} answers</h1>"
     yield (
         f"<p>{report.questions} questions with known answers, the first {report.k} hits of each.<br>"
         f"<small>Words made by {escape(report.tokenizer)}. In brackets: 95 % intervals by bootstrap.</small></p>"
@@ -47,7 +36,6 @@ def _parts(report: Evaluation) -> Iterator[str]:
         yield f"<h2>Questions in {escape(language)}</h2>" + _table(metrics, {})
     yield from _trusted(report)
     yield from _missed(report)
-    yield "</html>"
 
 
 def _table(metrics: Mapping[str, Mapping[str, Interval]], modes: Mapping[str, ModeReport]) -> str:
@@ -62,13 +50,7 @@ def _table(metrics: Mapping[str, Mapping[str, Interval]], modes: Mapping[str, Mo
 
 
 def _cell(found: Interval) -> str:
-    low, middle, high = (round(_WIDTH * value, 1) for value in (found.low, found.mean, found.high))
-    drawn = (
-        f'<svg width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="{found.mean:.3f}">'
-        f'<line x1="0" y1="7" x2="{_WIDTH}" y2="7" stroke="#c3cad6"/>'
-        f'<line x1="{low}" y1="7" x2="{high}" y2="7" stroke="#3b6fb6" stroke-width="5"/>'
-        f'<circle cx="{middle}" cy="7" r="4" fill="#12365f"/></svg>'
-    )
+    drawn = plots.interval(found.mean, found.low, found.high)
     return f'<td class="n">{found.mean:.3f} <small>({found.low:.3f} to {found.high:.3f})</small>{drawn}</td>'
 
 

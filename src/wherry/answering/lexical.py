@@ -16,8 +16,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from wherry.answering.lexical_shared import Shared
 from wherry.answering.lexical_sidecar import Sidecar
 from wherry.answering.tokens import Tokenizer, digest
+from wherry.errors import Unsupported
 from wherry.moving.census import Census, census
 from wherry.moving.standing import mark_of
 from wherry.record import Page
@@ -47,15 +49,18 @@ class Step:
 def lexical_of(store: Readable, *, inside: bool | None = None) -> Lexical:
     """Return where the words of a collection are kept.
 
-    inside: True asks the store to keep them, None uses that only where they already are, False never does.
+    inside: True makes room for them in the store, None uses that where it is, False never does. Raises Unsupported
+    for a store without such room.
     """
-    if inside is not False and isinstance(store, KeepsWords):
-        kept = store.lexical()
-        if kept is not None and (inside or kept.state() is not None):
-            return kept
-        if kept is not None:
-            kept.close()
-    return Sidecar(home() / "lexicon" / file_name(store.identity))
+    folder = home() / "lexicon" / file_name(store.identity)
+    shelf = store.word_shelf(make=bool(inside)) if inside is not False and isinstance(store, KeepsWords) else None
+    if shelf is not None:
+        return Shared(folder.with_name(f"{folder.name}-shared"), shelf)
+    if inside:
+        raise Unsupported(
+            "this store has no room for words", where=store.address, next="leave out --inside: they are kept beside it"
+        )
+    return Sidecar(folder)
 
 
 def refresh(store: Readable, lexical: Lexical, tokenizer: Tokenizer, *, full: bool = False) -> Step:

@@ -39,7 +39,7 @@ from wherry.stores.lexical import (
 from wherry.where import Where, decode, matches
 
 _FORMAT = 1
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 # More segments than this are joined: each costs a search a few microseconds per token.
 _MOST_SEGMENTS = 8
 _GROUP_ROWS = 4096
@@ -260,7 +260,7 @@ def _top(scores: np.ndarray, left: np.ndarray, room: int) -> np.ndarray:
 
 def _read(folder: Path) -> _Held:
     try:
-        manifest: dict[str, Any] = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] != _FORMAT:
             return _Held()
         parts = [_read_part(folder, entry) for entry in manifest["segments"]]
@@ -297,16 +297,21 @@ def _write(folder: Path, parts: list[_Part], state: Lexicon) -> None:
     recorded = {"tokenizer": state.tokenizer, "mark": state.mark, "census": state.census, "notes": dict(state.notes)}
     listed = [{"name": part.segment.name, "dead": part.dead_file} for part in parts]
     text = json.dumps({"format": _FORMAT, "state": recorded, "segments": listed}, ensure_ascii=False)
-    fresh = folder / f"{_MANIFEST}.{os.getpid()}"
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(folder / _MANIFEST)
+    replace_file(folder / MANIFEST, text)
     _sweep(folder, {name for entry in listed for name in entry.values()})
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file so that readers find the old one or the new one, whole."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
 
 
 def _sweep(folder: Path, named: set[str]) -> None:
     """Remove what no manifest names; whoever has it mapped keeps it until they are done."""
     for entry in folder.iterdir():
-        if entry.name in named or entry.name == _MANIFEST:
+        if entry.name in named or entry.name == MANIFEST:
             continue
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)

@@ -10,7 +10,7 @@ halves: a token among the first words of a text, which say what it is about, cou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -185,12 +185,46 @@ class Fuses(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Published:
+    """The words of a collection as they lie in a store. version: grows with each publication. manifest: as JSON."""
+
+    version: int
+    manifest: str
+
+
+class Shelf(Protocol):
+    """Room for the words of one collection inside a store: files under names, and one manifest that says which count.
+
+    The files are those of the sidecar; who searches keeps a copy and asks for what is missing.
+    """
+
+    def read(self) -> Published | None:
+        """Return what was published last, None when nothing was."""
+        ...
+
+    def fetch(self, name: str) -> bytes:
+        """Return a file. Raises JournalCorrupt for one that is not there."""
+        ...
+
+    def publish(self, manifest: str, files: Mapping[str, bytes], keep: Collection[str], after: int) -> int:
+        """Add files, replace the manifest and drop files that are not in `keep`, at once; return the new version.
+
+        after: the version this follows, 0 for none. Raises Busy when somebody published since.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the connection; a second call does nothing."""
+        ...
+
+
 @runtime_checkable
 class KeepsWords(Protocol):
-    """A store that can keep the words of its collection by itself, next to it."""
+    """A store with room for the words of its collection, so that every machine that searches it shares them."""
 
-    def lexical(self) -> Lexical | None:
-        """Return the place for the words inside the engine, None where this user may not make one."""
+    def word_shelf(self, make: bool = False) -> Shelf | None:
+        """Return the room for the words, None where there is none yet. make: make it. Raises AuthFailed or Rejected."""
         ...
 
 

@@ -15,13 +15,15 @@ from wherry.postgres.copy import Message, messages
 from wherry.postgres.link import Link, Server
 from wherry.record import Page
 from wherry.space import Metric, Space
+from wherry.state import file_name
 from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Hit, Index, Touched
 from wherry.stores.lexical import FusedHit, Fusion
-from wherry.stores.pgvector import cards, changes, ground, indexes, keys, layouts, tuning
+from wherry.stores.pgvector import cards, changes, ground, indexes, keys, layouts, shelf, tuning
 from wherry.stores.pgvector.catalog import Table, require_name
 from wherry.stores.pgvector.layouts import Asked
 from wherry.stores.pgvector.reading import Form, copied, joined, listed, pages
 from wherry.stores.pgvector.searching import Searching
+from wherry.stores.pgvector.shelf import PgShelf
 from wherry.stores.tuning import Build, Trial
 from wherry.where import Where
 
@@ -157,6 +159,18 @@ class PgSource:
         """Build this vector index beside the one in use, and drop that one."""
         tuning.retune(self._server, self._ground(), build, breadth)
         self._searching.forget()
+
+    def word_shelf(self, make: bool = False) -> PgShelf | None:
+        """Return the room for the words of this table in its schema, None where nobody made any."""
+        name = file_name(self.identity)
+        if not make:
+            with self._reader.begin() as connection:
+                if not shelf.published(connection, self._table.schema, name):
+                    return None
+        room = PgShelf(self._server, self._table.schema, name)
+        if make:
+            room.make()
+        return room
 
     def _ground(self) -> ground.Ground:
         """Find out what a search stands on."""
