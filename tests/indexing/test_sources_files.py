@@ -277,6 +277,31 @@ def test_paths_that_are_not_there_are_refused(
         open_source_paths(paths)
 
 
+def test_what_was_left_out_is_counted_by_kind(tmp_path: Path) -> None:
+    write(tmp_path, "a.md", "b.docx", "c.docx", "d.hwp", "README", "안/e.PNG", ".숨김.docx")
+    source = open_source_paths([tmp_path])
+    assert ids(source) == ids(source) == ["a.md"]
+    [note] = source.notes
+    said, _, kinds = note.partition(" left out: ")
+    assert said == f"{source.name}: files of other kinds were"
+    assert sorted(kinds.split(", ")) == ["1 .hwp", "1 .png", "1 without a suffix", "2 .docx"]
+    chosen = open_source_paths([tmp_path], exclude=["*.docx"])
+    assert ids(chosen) == ["a.md"]
+    assert "hwp" in chosen.notes[0]
+    assert "docx" not in chosen.notes[0]
+    chosen = open_source_paths([tmp_path], include=["*.md"])
+    assert ids(chosen) == ["a.md"]
+    assert chosen.notes == ()
+
+
+def test_a_file_of_an_office_program_says_what_to_do(tmp_path: Path) -> None:
+    write(tmp_path, "보고서.hwp")
+    [item] = open_source_paths([tmp_path / "보고서.hwp"]).documents()
+    with pytest.raises(BadRecord, match="office") as caught:
+        item.read(item.bytes())
+    assert "PDF" in caught.value.next
+
+
 def test_an_empty_folder_is_a_source_without_documents(tmp_path: Path) -> None:
     assert listed(tmp_path) == []
 

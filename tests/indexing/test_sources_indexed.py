@@ -170,6 +170,13 @@ def test_a_query_is_indexed_like_a_folder(run: Indexed, tmp_path: Path, pg: psyc
     assert len(sources(pg, name)) == 19
 
 
+def test_what_was_left_out_is_told(go: Callable[..., wherry.IndexResult], folder: Path) -> None:
+    (folder / "보고서.docx").write_bytes(b"PK")
+    for result in (go(), go()):
+        assert result.exit_code == 0
+        assert [note for note in result.notes if "left out: 1 .docx" in note]
+
+
 def test_another_chunker_cuts_again(go: Callable[..., wherry.IndexResult], run: Indexed, folder: Path) -> None:
     go()
     result = run([str(folder)], chunker="fixed?size=20&overlap=5")

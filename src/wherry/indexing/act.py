@@ -206,7 +206,12 @@ class Act:
             embedder=self.model.spec,
             generation=generation,
             failures=failures,
-            notes=(*notes, *(f"{one.source.name}: {_words(one.failure)}" for one in self.scans if one.failure)),
+            notes=(
+                *notes,
+                *(f"{one.source.name}: {_words(one.failure)}" for one in self.scans if one.failure),
+                # A source may have something to tell that is no failure: what it left out.
+                *(note for one in self.scans for note in getattr(one.source, "notes", ())),
+            ),
             complete=all(one.complete for one in self.scans),
         )
 

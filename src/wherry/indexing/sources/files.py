@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from copy import copy
 from pathlib import Path
@@ -75,6 +76,7 @@ class Files:
         self._name = name or unicodedata.normalize("NFC", printable(os.fspath(base)))
         self._choice, self._columns, self._max_bytes = choice or Choice(), columns or Columns(), max_bytes
         self._chooses = bool(self._choice.include or self._choice.exclude)
+        self._left_out: Counter[str] = Counter()
 
     @property
     def name(self) -> str:
@@ -92,6 +94,12 @@ class Files:
         return self.whole
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what the last listing has to tell: how many files of kinds that cannot be read were left out."""
+        kinds = ", ".join(f"{count:,} {suffix or 'without a suffix'}" for suffix, count in self._left_out.most_common())
+        return (f"{self._name}: files of other kinds were left out: {kinds}",) if kinds else ()
+
+    @property
     def parser(self) -> str:
         """Return name and version of what reads files, with the columns of tables."""
         columns = self._columns
@@ -105,6 +113,7 @@ class Files:
         NotListed: what came before it is right, and what did not come may exist.
         """
         listing = Listing(self.base)
+        self._left_out = Counter()
         for path, plain, stamp in self._found(listing):
             id = listing.unique(plain, path)
             if stamp is not None and formats.suffix_of(plain) in formats.TABLES:
@@ -116,7 +125,7 @@ class Files:
     def called(self, name: str) -> Files:
         """Return the same files as a source of another name."""
         other = copy(self)
-        other._name = name
+        other._name, other._left_out = name, Counter()
         return other
 
     def _found(self, listing: Listing) -> Iterator[Found]:
@@ -126,6 +135,8 @@ class Files:
                 if self._takes(found[1]):
                     seen.update((found[0],) if self.given else ())
                     yield found
+                elif not self._choice.include and self._choice.takes(found[1], True):
+                    self._left_out[formats.suffix_of(found[1].rpartition("/")[2])] += 1
         yield from listing.given(path for path in self.given or () if os.fspath(path) not in seen)
 
     def _rows(self, id: str, path: str, stamp: Stamp, listing: Listing) -> Iterator[Listed]:

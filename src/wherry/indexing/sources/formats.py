@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import version
 
+from wherry.errors import BadRecord
 from wherry.indexing.base import Document
 from wherry.indexing.sources.html import read_html
 from wherry.indexing.sources.markdown import read_markdown, read_text
@@ -28,6 +29,8 @@ READERS: dict[str, Read] = {
     ".xhtml": read_html,
 }
 TABLES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson"})
+# Where nothing reads them, the advice is another than for a text in a strange encoding.
+_OFFICE = frozenset({".doc", ".docx", ".hwp", ".hwpx", ".odt", ".ppt", ".pptx", ".rtf", ".xls", ".xlsx", ".ods"})
 KNOWN = READERS.keys() | TABLES
 
 
@@ -39,7 +42,16 @@ def suffix_of(name: str) -> str:
 
 def reader_of(name: str) -> Read:
     """Return what reads a file of this name; a kind that is not known is read as text."""
-    return READERS.get(suffix_of(name), read_text)
+    suffix = suffix_of(name)
+    return _refuse if suffix in _OFFICE else READERS.get(suffix, read_text)
+
+
+def _refuse(document: str, data: bytes) -> Document:
+    raise BadRecord(
+        "files of office programs are not read",
+        where=document,
+        next="export it as PDF, HTML, CSV or text and index that",
+    )
 
 
 def identity() -> str:

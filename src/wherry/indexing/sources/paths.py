@@ -42,6 +42,11 @@ class Combined:
         """Return what reads the files, the same for every member."""
         return self.members[0].parser
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what the last listings have to tell."""
+        return tuple(note for member in self.members for note in member.notes)
+
     def documents(self) -> Iterator[Listed]:
         """Yield the documents of one member after the other. Raises NotListed as they do."""
         failures: list[NotListed] = []

@@ -47,6 +47,8 @@ class Listing:
         for path in paths:
             try:
                 found = Path(path).stat()
+                if not stat.S_ISREG(found.st_mode):
+                    raise OSError(errno.EINVAL, "no longer a file")
             except OSError as error:
                 self.failed(os.fspath(path), error)
                 continue
