@@ -134,7 +134,7 @@ def test_the_command_shows_the_verdict_and_what_to_run(name: str, capsys: pytest
     assert main(arguments) == 0
     said = capsys.readouterr().out
     assert "chosen, not built" in said
-    assert f"next: wherry tune pgvector:#{name} --recall 0.9 --apply" in said
+    assert f"next: wherry tune pgvector:#{name} --recall 0.9 -k 3 --apply" in said
     assert "100 of 150 records" in said
     assert main([*arguments, "--json"]) == 0
     value = json.loads(capsys.readouterr().out)

@@ -41,7 +41,8 @@ def shown(found: Tuning) -> list[RenderableType]:
         )
     parts.append(f"exact search of the sample: {found.exact_ms:.2f} ms; curve: {found.files[-1]}")
     if found.chosen is not None and not found.applied:
-        parts.append("next: " + command("wherry", "tune", found.address, "--recall", f"{found.wanted:g}", "--apply"))
+        again = ("wherry", "tune", found.address, "--recall", f"{found.wanted:g}", "-k", str(found.k), "--apply")
+        parts.append("next: " + command(*again))
     return parts
 
 
