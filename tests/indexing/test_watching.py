@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.indexing.conftest import Indexed
 from tests.indexing.kit import Counting, Folder, Paragraphs, impatient
-from tests.indexing.test_invariants import papers  # noqa: F401
+from wherry.indexing.base import Listed
 from wherry.indexing.lease import held
 from wherry.indexing.watching import Worker, WorkerState, warm
 
@@ -73,7 +73,7 @@ def test_it_starts_at_once_and_follows_the_folder(
     assert worker.state.state == "stopped"
 
 
-def test_the_start_waits_for_no_model(work: Callable[..., Worker], told: Told, papers: Path) -> None:  # noqa: F811
+def test_the_start_waits_for_no_model(work: Callable[..., Worker], told: Told, papers: Path) -> None:
     hold, entered = threading.Event(), threading.Event()
 
     class Hanging(Counting):
@@ -130,7 +130,7 @@ def test_another_run_is_waited_for(
 def test_nothing_new_asks_no_database(
     work: Callable[..., Worker],
     told: Told,
-    papers: Path,  # noqa: F811
+    papers: Path,
 ) -> None:
     with work(Folder(papers)) as worker:
         assert worker.caught_up(PATIENCE_S)
@@ -141,7 +141,27 @@ def test_nothing_new_asks_no_database(
         told.wait(lambda s: s.runs == rounds + 1)
 
 
-def test_warming_up_says_what_it_warmed(run: Indexed, papers: Path, address: str, model: Counting) -> None:  # noqa: F811
+def test_warming_up_says_what_it_warmed(run: Indexed, papers: Path, address: str, model: Counting) -> None:
     assert warm(address, model) == []
     run(Folder(papers))
     assert "model" in warm(address, model)
+
+
+class Restless(Folder):
+    """A folder in which one file is written all the time."""
+
+    def documents(self) -> Iterator[Listed]:
+        """Yield the files, after one of them has changed once more."""
+        with (self.path / "log.md").open("a", encoding="utf-8") as log:
+            log.write("한 줄 더\n\n")
+        yield from super().documents()
+
+
+def test_a_file_that_never_rests_keeps_no_other_waiting(
+    work: Callable[..., Worker],
+    papers: Path,
+    rows: Rows,
+) -> None:
+    with work(Restless(papers), patience_s=0.1) as worker:
+        assert worker.caught_up(PATIENCE_S)
+        assert "혈당 7" in rows().values()

@@ -7,6 +7,7 @@ causes one run. Between processes the lease sees to it that one works and the ot
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -56,7 +57,7 @@ class Worker:
     """Indexes in a thread of its own, again whenever the documents change. Use as a context manager, or start and stop.
 
     documents, into, embedder, chunker, include, exclude: as for `index`. every_s: seconds between two looks.
-    settle_s: how long a listing must stay as it is. told: called with each state, in the worker's thread.
+    settle_s: how long a listing must stay as it is; patience_s: after which it is indexed all the same. told: called with each state, in the worker's thread.
     """
 
     def __init__(
@@ -70,11 +71,12 @@ class Worker:
         exclude: Sequence[str] = (),
         every_s: float = 2.0,
         settle_s: float = 0.5,
+        patience_s: float = 30.0,
         told: Callable[[WorkerState], None] | None = None,
     ) -> None:
         self._sources = sources_of(documents, Choice(tuple(include), tuple(exclude)))
         self._into, self._embedder, self._chunker = into, embedder, chunker
-        self._every_s, self._settle_s, self._told = every_s, settle_s, told
+        self._every_s, self._settle_s, self._patience_s, self._told = every_s, settle_s, patience_s, told
         self._state, self._changed_at = WorkerState(), time.monotonic()
         self._stop, self._wake, self._caught_up = threading.Event(), threading.Event(), threading.Event()
         self._seen: list[bytes] | None = None
@@ -154,7 +156,10 @@ class Worker:
         listing = self._listing()
         if listing is not None and listing == self._seen:
             return
-        while listing is not None and not self._stop.wait(self._settle_s):
+        # A file that is written all the time must not keep the others waiting for ever.
+        for _ in range(max(1, math.ceil(self._patience_s / self._settle_s)) if self._settle_s > 0 else 1):
+            if listing is None or self._stop.wait(self._settle_s):
+                break
             before, listing = listing, self._listing()
             if before == listing:
                 break
