@@ -126,6 +126,7 @@ def test_through_a_plain_archive_and_back(pg: psycopg.Connection, name: str, tmp
     assert wherry.sync(chroma, archive).equal
     assert wherry.sync(archive, there).equal
     assert retrieved(table_nodes(pg, name)) == expected
+    assert wherry.plan(archive, f"chroma:{tmp_path / 'c'}#plain").layouts == ("parquet", "plain")
     with closing(wherry.open_source(archive)) as store:
         records = [r for page in store.scan() for r in page.records.column("metadata").to_pylist()]
     assert all("_node_content" not in (metadata or "") for metadata in records)
@@ -198,6 +199,12 @@ def test_the_index_that_llamaindex_never_uses_is_named(pg: psycopg.Connection, n
         found = opened.describe()
     assert (found.layout, found.space.metric) == ("llamaindex", wherry.Metric.COSINE)
     assert any("never uses it" in note for note in found.notes)
+
+
+def test_an_index_has_its_own_word_for_its_layout(pg: psycopg.Connection, name: str, chroma: str) -> None:
+    wherry.sync(chroma, f"pgvector:#{name}?layout=plain")
+    with closing(wherry.open_source(f"pgvector:#{name}?layout=rag_documents")) as store:
+        assert store.describe().layout == "plain"
 
 
 def test_layouts_are_not_mixed(pg: psycopg.Connection, name: str, tmp_path: Path, chroma: str) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wherry.record import Reject
 
 _FIRST = 20
+_FRAMEWORKS = {"llamaindex", "langchain"}
 # Columns whose words stay on one line; what is long (addresses, details) folds instead.
 _WHOLE = ("kind", "severity", "records", "reason", "engine", "usable")
 _REACHED = {
@@ -43,7 +44,7 @@ def plan(result: Plan) -> list[RenderableType]:
     about = [
         ("source", safe(result.source)),
         ("target", safe(result.target) + (" (will be created)" if result.creates else "")),
-        *([("layout", " -> ".join(result.layouts))] if set(result.layouts) != {"plain"} else []),
+        *([("layout", " -> ".join(result.layouts))] if not _FRAMEWORKS.isdisjoint(result.layouts) else []),
         ("records", f"{result.rows:,}, about {size(result.bytes)}"),
         ("to do", _to_do(result)),
         ("disk", f"about {size(result.disk_needed)} needed, {free} free"),

@@ -21,6 +21,8 @@ from wherry.record import Page
 PLAIN, LLAMAINDEX, LANGCHAIN = "plain", "llamaindex", "langchain"
 NAMES = (PLAIN, LLAMAINDEX, LANGCHAIN)
 OPTION = "layout"
+# How an index of documents lays out its own tables; to everybody else their records are plain ones.
+_OF_AN_INDEX = ("records", "rag_documents")
 
 
 class Codec(Protocol):
@@ -40,6 +42,8 @@ class Codec(Protocol):
 def wanted(address: Address) -> str | None:
     """Return the layout that `?layout=` states. Raises BadAddress when there is none of that name."""
     name = address.option(OPTION)
+    if name in _OF_AN_INDEX:
+        return PLAIN
     if name is not None and name not in NAMES:
         raise BadAddress(f"there is no layout {name!r}", where=str(address), next=f"layouts: {', '.join(NAMES)}")
     return name
@@ -53,7 +57,8 @@ def meant(asked: str | None, followed: str | None, found: str | None) -> str:
     """
     if asked == PLAIN:
         return PLAIN
-    return found or asked or followed or PLAIN
+    # A file says json or parquet, which is no layout of a collection.
+    return found or asked or (followed if followed in NAMES else None) or PLAIN
 
 
 def require_layout(asked: str | None, found: str, where: str) -> None:
