@@ -1,4 +1,4 @@
-"""Bar 6: into a FAISS collection against FAISS's own `add` and `write_index`, out of it against its own reading.
+"""Bars f1 to f3: into a FAISS collection against FAISS's own `add` and `write_index`, out of it against its own reading.
 
 The store is measured: staging, index, sidecar, checksums, read-back of the files. What a whole sync takes (ledger
 and value-by-value read-back besides) stands in the details.
@@ -67,11 +67,11 @@ def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
     whole += f", memory -> FAISS with read-back {per_second(GRAPH_ROWS, synced)}"
     return [
         Bar(
-            "6a", "write: flat index / native add, write_index, Parquet", 0.8, True, rate_ratios(ours, natively), shown
+            "f1", "write: flat index / native add, write_index, Parquet", 0.8, True, rate_ratios(ours, natively), shown
         ),
-        Bar("6b", "read: flat index / native read_index, Parquet", 0.8, True, rate_ratios(read, read_natively), out),
+        Bar("f2", "read: flat index / native read_index, Parquet", 0.8, True, rate_ratios(read, read_natively), out),
         Bar(
-            "6c",
+            "f3",
             "write: HNSW graph / native add, write_index, Parquet",
             0.8,
             True,

@@ -24,6 +24,7 @@ ROWS = 400
 EXACT = ["Flat", "HNSW8", "NSG8,Flat", "IVF8,Flat", "IVF8_HNSW4,Flat", "IDMap,Flat", "IDMap2,HNSW8", "IDMap,IVF8,Flat",
          "PQ2x4,RFlat"]  # fmt: skip
 LOSSY = ["SQ8", "SQ4", "PQ2x4", "IVF8,PQ2x4", "IVF8,SQ8", "HNSW8_SQ8", "HNSW8_PQ2x4", "OPQ2,PQ2x4", "PCA4,Flat", "LSH",
+         "OPQ2,IVF8,PQ2x4", "IDMap,PCA4,IVF4,SQ8", "OPQ2_4,HNSW8_SQ8",
          "PQ4x4fs"]  # fmt: skip
 
 
@@ -54,7 +55,7 @@ def test_vectors_come_out_bit_by_bit(tmp_path: Path, spec: str) -> None:
 @pytest.mark.parametrize("spec", LOSSY)
 def test_codes_are_read_and_the_loss_is_said(tmp_path: Path, spec: str) -> None:
     data = vectors(ROWS)
-    path = index_file(tmp_path / "codes.index", spec, data)
+    path = index_file(tmp_path / "codes.index", spec, data, np.arange(ROWS) if spec.startswith("IDMap") else None)
     address = f"faiss:{path}"
     plan = wherry.plan(address, "memory:#codes")
     assert any("approximations of what was put in" in note for note in plan.notes)
@@ -133,6 +134,16 @@ def test_search_of_every_kind_finds_what_is_nearest(tmp_path: Path) -> None:
         wanted = [str(n if ids is None else ids[n]) for n in order]
         assert [hit.id for hit in source.search(data[3], 5, exact=True)] == wanted
         assert source.search(data[3], 1)[0].distance == 0
+        source.close()
+
+
+def test_search_behind_a_transform_gives_the_rows(tmp_path: Path) -> None:
+    for spec in ("OPQ2,IVF4,SQ8", "IDMap,PCA6,IVF4,Flat", "PCA6,HNSW8"):
+        ids = np.arange(ROWS) + 900 if spec.startswith("IDMap") else None
+        source = open_source(f"faiss:{index_file(tmp_path / 'a.index', spec, vectors(ROWS), ids)}")
+        asked = held(source)[str(7 if ids is None else 907)]
+        hit = source.search(np.asarray(asked.vector), 1, exact=True)[0]  # type: ignore[attr-defined]
+        assert (hit.id, hit.distance) == (asked.id, 0)
         source.close()
 
 

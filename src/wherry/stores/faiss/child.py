@@ -87,11 +87,11 @@ class Loaded:
 
         self.faiss = faiss
         self.whole = faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC if _may_be_mapped(path) else 0)
-        self.layers = [type(self.whole).__name__]
+        self.layers: list[str] = []
+        # What vectors went through before they were stored, and what has to be asked in a search.
+        self.chain: list[Any] = []
+        self.searched = self.whole
         self.index, self.labels = self._unwrapped(self.whole)
-        if isinstance(self.index, faiss.IndexIVFFastScan):
-            # FAISS 1.15 ends the process when it is asked for one of these vectors.
-            raise RuntimeError("reconstruction is not implemented for this type of index")
         self.order = self.sorted = np.empty(0, dtype=np.int64)
         self.lists = self._lists() if isinstance(self.index, faiss.IndexIVF) else None
         if self.lists is not None:
@@ -107,17 +107,24 @@ class Loaded:
 
     def _unwrapped(self, index: Any) -> tuple[Any, np.ndarray | None]:
         """Return the index that holds the vectors, and the ids a map gives them."""
-        labels = None
+        labels, faiss = None, self.faiss
         while True:
-            if isinstance(index, (self.faiss.IndexIDMap, self.faiss.IndexIDMap2)):
-                # A map of a map is nothing that FAISS itself makes.
-                labels = self.faiss.vector_to_array(index.id_map).copy()
-                index = self.faiss.downcast_index(index.index)
-            elif isinstance(index, self.faiss.IndexRefineFlat):
-                index = self.faiss.downcast_index(index.refine_index)
-            else:
-                return index, labels
             self.layers.append(type(index).__name__)
+            if isinstance(index, (faiss.IndexIDMap, faiss.IndexIDMap2)) and labels is None and not self.chain:
+                labels = faiss.vector_to_array(index.id_map).copy()
+                index = self.searched = faiss.downcast_index(index.index)
+            elif isinstance(index, faiss.IndexRefineFlat):
+                index = self.searched = faiss.downcast_index(index.refine_index)
+            elif isinstance(index, faiss.IndexPreTransform):
+                steps = [faiss.downcast_VectorTransform(index.chain.at(i)) for i in range(index.chain.size())]
+                self.chain += steps
+                index = faiss.downcast_index(index.index)
+            else:
+                break
+        if isinstance(index, (faiss.IndexIVFFastScan, faiss.IndexIDMap, faiss.IndexIDMap2)):
+            # FAISS 1.15 ends the process when it is asked for the vectors of the first; nobody makes the others.
+            raise RuntimeError("reconstruction is not implemented for this type of index")
+        return index, labels
 
     def _lists(self) -> np.ndarray:
         """Return where each inverted list begins, and the number of rows at the end."""
@@ -146,7 +153,8 @@ class Loaded:
         """Tell what the index is."""
         index, whole = self.index, self.whole
         hnsw = getattr(index, "hnsw", None)
-        codec = self._codec(index)
+        kinds = [*(type(step).__name__ for step in self.chain), self._codec(index)]
+        codec = " + ".join(kind for kind in kinds if kind) or None
         return {
             "layers": self.layers,
             "rows": self.rows,
@@ -156,7 +164,7 @@ class Loaded:
             "labelled": self.labels is not None,
             "exact": codec is None,
             "codec": codec,
-            "half": self._is_half(index),
+            "half": not self.chain and self._is_half(index),
             "lists": None if self.lists is None else len(self.lists) - 1,
             "m": None if hnsw is None else int(hnsw.nb_neighbors(1)),
             "ef_construction": None if hnsw is None else int(hnsw.efConstruction),
@@ -164,12 +172,6 @@ class Loaded:
 
     def _codec(self, index: Any) -> str | None:
         """Name what the vectors went through, None when they are as they came."""
-        if isinstance(index, self.faiss.IndexPreTransform):
-            steps = [
-                type(self.faiss.downcast_VectorTransform(index.chain.at(i))).__name__ for i in range(index.chain.size())
-            ]
-            inner = self._codec(self.faiss.downcast_index(index.index))
-            return " + ".join([*steps, *([inner] if inner else [])])
         if (storage := getattr(index, "storage", None)) is not None:
             return self._codec(self.faiss.downcast_index(storage))
         name = type(index).__name__
@@ -203,13 +205,18 @@ class Loaded:
 
     def vectors(self, first: int, rows: int) -> np.ndarray:
         """Return vectors as float32, shape (rows, d)."""
-        if isinstance(self.index, self.faiss.IndexPreTransform):
+        found = self._stored(first, rows)
+        for step in reversed(self.chain):
             # Several at once are rounded differently, depending on how many they are.
-            each = [self.index.reconstruct(row) for row in range(first, first + rows)]
-            return np.array(each, dtype=np.float32).reshape(rows, self.whole.d)
+            found = np.array([step.reverse_transform(row[None])[0] for row in found], dtype=np.float32)
+            found = found.reshape(rows, step.d_in)
+        return found
+
+    def _stored(self, first: int, rows: int) -> np.ndarray:
+        """Return vectors as the innermost index has them."""
         if self.lists is None:
             return np.asarray(self.index.reconstruct_n(first, rows))
-        parts, row, end = [], first, first + rows
+        parts, row, end = [np.empty((0, self.index.d), dtype=np.float32)], first, first + rows
         while row < end:
             number = int(np.searchsorted(self.lists, row, side="right")) - 1
             stop = min(end, int(self.lists[number + 1]))
@@ -229,17 +236,16 @@ class Loaded:
 
     def search(self, vector: np.ndarray, k: int, exact: bool) -> np.ndarray:
         """Return the rows of the k vectors that the index thinks nearest, nearest first, int64."""
-        query, index = vector.reshape(1, -1), self.index
+        query, index, asked = vector.reshape(1, -1), self.index, self.searched
         if self.lists is not None:
             index.nprobe = len(self.lists) - 1 if exact else max(16, (len(self.lists) - 1) // 8)
-            _, found = index.search(query, k)
+            _, found = asked.search(query, k)
             return self._rows_of(found[0][found[0] >= 0])
         if hasattr(index, "hnsw"):
-            if exact:
-                index = self.faiss.downcast_index(index.storage)
-            else:
-                index.hnsw.efSearch = max(64, 2 * k)
-        _, found = index.search(query, k)
+            index.hnsw.efSearch = max(64, 2 * k)
+            if exact and not self.chain:
+                asked = self.faiss.downcast_index(index.storage)
+        _, found = asked.search(query, k)
         return found[0][found[0] >= 0]
 
     def _rows_of(self, numbers: np.ndarray) -> np.ndarray:
