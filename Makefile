@@ -15,14 +15,20 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check src tests bench
 	$(BIN)/ruff format --check src tests bench
 
-bench: $(VENV)/.installed-test    ## the performance bars, as ratios within one run
+bench: $(VENV)/.installed-test .venv-bench/.installed    ## the performance bars, as ratios within one run
 	$(BIN)/python -m bench
 
 campaign: $(VENV)/.installed-test ## the slow proofs: random kills, fuzzing, scale
 	WHERRY_HYPOTHESIS=campaign $(BIN)/python -m pytest -m campaign -p no:randomly --timeout 3000
 
 clean:
-	rm -rf $(VENV) .wherry
+	rm -rf $(VENV) .venv-bench .wherry
+
+# The peers of indexing: their packages stay out of ours.
+.venv-bench/.installed: bench/peers.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r bench/peers.txt
+	touch $@
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("wherry needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'

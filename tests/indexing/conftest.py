@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.indexing.kit import Counting, Paragraphs
+from tests.indexing.kit import Counting, Paragraphs, settle
 from wherry.indexing.act import index
 from wherry.indexing.results import IndexResult
 
@@ -44,3 +45,12 @@ def run(address: str, model: Counting) -> Indexed:
 def rows(pg: psycopg.Connection, name: str) -> Callable[[], dict[str, str]]:
     """Return the texts of the collection by id."""
     return lambda: dict(pg.execute(f"SELECT id, text FROM {name}").fetchall())
+
+
+@pytest.fixture
+def papers(tmp_path: Path) -> Path:
+    """A folder of 20 files."""
+    for number in range(20):
+        (tmp_path / f"글-{number:02}.md").write_text(f"혈당 {number}\n\n모두의 글")
+    settle(tmp_path)
+    return tmp_path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import psycopg
@@ -14,6 +15,7 @@ from tests.indexing.test_index import shelf
 from wherry.errors import BadRecord, Integrity, NoSuchCollection, Refused, Unreachable
 from wherry.indexing.act import index
 from wherry.indexing.generations import prune, rebuild, rollback
+from wherry.postgres import server
 
 Rows = Callable[[], dict[str, str]]
 
@@ -73,6 +75,40 @@ def test_back_to_the_old_generation_and_what_changed_meanwhile(
     assert "나중에 쓴 문단" in rows().values()
     assert rollback(address).serving == 2
     assert space_of(address) == ("other", 24)
+
+
+def test_a_reader_sees_one_generation_or_the_other_and_never_an_error(
+    run: Indexed, address: str, model: Counting, name: str, pg: psycopg.Connection
+) -> None:
+    run(shelf(10))
+    seen: set[tuple[int, int]] = set()
+    wrong: list[object] = []
+    stop = threading.Event()
+
+    def read() -> None:
+        with psycopg.connect(server.start(), autocommit=True) as connection:
+            while not stop.is_set():
+                try:
+                    found = connection.execute(f"SELECT vector_dims(embedding), count(*) FROM {name} GROUP BY 1")
+                    rows = found.fetchall()
+                except psycopg.Error as error:
+                    wrong.append(error)
+                    continue
+                seen.update(rows)
+                if len(rows) != 1:
+                    wrong.append(rows)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        rebuild(address, other())
+        for _ in range(6):
+            rollback(address)
+    finally:
+        stop.set()
+        reader.join()
+    assert wrong == []
+    assert seen == {(16, 30), (24, 30)}
 
 
 def test_without_an_earlier_generation_there_is_no_way_back(run: Indexed, address: str) -> None:

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.indexing.conftest import Indexed
-from tests.indexing.kit import Counting, Folder, Paragraphs, Shelf, impatient
+from tests.indexing.kit import Counting, Folder, Paragraphs, Shelf, impatient, settle
 from tests.indexing.test_index import shelf
 from wherry.errors import AuthFailed, BadAnswer, RateLimited, TimedOut, Unreachable, WherryError
 from wherry.indexing.act import index
@@ -37,22 +37,6 @@ def statements(act: Callable[[], object]) -> list[str]:
     with patch.object(psycopg.RawCursor, "execute", execute):
         act()
     return sent
-
-
-def settle(folder: Path, hours: int = 1) -> None:
-    """Give every file of a folder a time that has long passed."""
-    then = time.time_ns() - hours * 3600 * 10**9
-    for path in folder.iterdir():
-        os.utime(path, ns=(then, then + 1))
-
-
-@pytest.fixture
-def papers(tmp_path: Path) -> Path:
-    """A folder of 20 files."""
-    for number in range(20):
-        (tmp_path / f"글-{number:02}.md").write_text(f"혈당 {number}\n\n모두의 글")
-    settle(tmp_path)
-    return tmp_path
 
 
 def test_no_change_is_one_statement_no_write_and_no_model(run: Indexed, papers: Path, model: Counting) -> None:

@@ -30,6 +30,7 @@ def upgrade(server: Server) -> None:
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import NullPool
 
     conninfo = embedded.start() if server.conninfo is None else server.conninfo
@@ -39,9 +40,13 @@ def upgrade(server: Server) -> None:
     with translated(server.shown, server.secrets), psycopg.connect(conninfo, autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         _extend(holder, server.shown)
-        with engine.connect() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        try:
+            with engine.connect() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except DBAPIError as error:
+            # The driver's own error says what happened; it is translated like every other one.
+            raise error.orig if isinstance(error.orig, psycopg.Error) else error from None
 
 
 def _extend(connection: psycopg.Connection, where: str) -> None:
