@@ -66,6 +66,10 @@ def vectors(rows: int, dimension: int = DIMENSION, seed: int = 3) -> np.ndarray:
 def index_file(path: Path, spec: str, data: np.ndarray, ids: np.ndarray | None = None, metric: int = 1) -> Path:
     """Write an index made by FAISS's own factory."""
     index = faiss.index_factory(data.shape[1], spec, metric)
+    step = faiss.downcast_VectorTransform(index.chain.at(0)) if hasattr(index, "chain") else None
+    if isinstance(step, faiss.OPQMatrix):
+        # Any rotation will do; the best one takes seconds.
+        step.niter, step.niter_pq, step.niter_pq_0 = 1, 1, 1
     index.train(data)
     if ids is None:
         index.add(data)
