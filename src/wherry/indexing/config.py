@@ -117,10 +117,16 @@ class IndexSettings(_Strict):
 
         if self.sql is not None:
             return SqlSource(**self.sql.model_dump(), name=self.name)
-        limit = {} if self.max_bytes is None else {"max_bytes": self.max_bytes}
-        columns = None if self.columns is None else Chosen(**self.columns.model_dump())
-        choice = {"include": self.include, "exclude": self.exclude}
-        return open_source_paths(self.paths, name=self.name, columns=columns, **choice, **limit)
+        from wherry.indexing.sources.files import MAX_BYTES
+
+        return open_source_paths(
+            self.paths,
+            name=self.name,
+            include=self.include,
+            exclude=self.exclude,
+            columns=None if self.columns is None else Chosen(**self.columns.model_dump()),
+            max_bytes=self.max_bytes or MAX_BYTES,
+        )
 
 
 class _Settings(_Strict):

@@ -57,7 +57,8 @@ class Worker:
     """Indexes in a thread of its own, again whenever the documents change. Use as a context manager, or start and stop.
 
     documents, into, embedder, chunker, include, exclude: as for `index`. every_s: seconds between two looks.
-    settle_s: how long a listing must stay as it is; patience_s: after which it is indexed all the same. told: called with each state, in the worker's thread.
+    settle_s: how long a listing must stay as it is; patience_s: after which it is indexed all the same.
+    told: called with each state, in the worker's thread.
     """
 
     def __init__(

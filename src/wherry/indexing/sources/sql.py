@@ -116,7 +116,7 @@ class SqlSource:
             engine.dispose()
 
     def _listed(self, row: Row[Any], seen: set[bytes]) -> SqlRow:
-        values = row._mapping
+        values = row._asdict()
         key = values[self.id]
         if key is None or (name := _name(key)) == "":
             raise BadRecord(f"a row has no {self.id}", where=self._name, next="select an id that is never null")
