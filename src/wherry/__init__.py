@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from wherry.answering.search import search
     from wherry.answering.tune import Tuning, tune
     from wherry.comparing.act import compare
+    from wherry.comparing.chat import compare_chat
+    from wherry.comparing.chat_results import ChatComparison
     from wherry.comparing.results import Comparison
     from wherry.errors import (
         BadRecord,
@@ -79,6 +81,8 @@ _HOMES = {
     "wherry.answering.search": ("search",),
     "wherry.answering.tune": ("Tuning", "tune"),
     "wherry.comparing.act": ("compare",),
+    "wherry.comparing.chat": ("compare_chat",),
+    "wherry.comparing.chat_results": ("ChatComparison",),
     "wherry.comparing.results": ("Comparison",),
     "wherry.errors": (
         "WherryError",
@@ -136,6 +140,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "sync",
     "verify",
     "compare",
+    "compare_chat",
     "route",
     "switch",
     "rollback",
@@ -169,6 +174,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "structured",
     "Address",
     "Chat",
+    "ChatComparison",
     "Comparison",
     "Difference",
     "IndexResult",

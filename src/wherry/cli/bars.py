@@ -24,6 +24,8 @@ _WORDS = {
     "delete": "deleting",
     "finish": "building the index",
     "verify": "comparing",
+    "ask": "asking",
+    "truth": "reading all records",
     "tune": "trying indexes",
 }
 

@@ -14,9 +14,7 @@ from wherry.cli.bars import listening
 from wherry.cli.words import safe
 from wherry.comparing import wording
 from wherry.comparing.act import compare as ask_both
-from wherry.comparing.page import write_page
 from wherry.comparing.results import NAMES, Asked, Comparison, SideReport
-from wherry.pages.frame import require_place
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,11 +24,8 @@ _SHOWN = 3
 
 def compare(a: str, b: str, queries: str, wishes: Mapping[str, Any], report: Path | None, json: bool) -> int:
     """Compare and print; write the page where one is wanted."""
-    require_place(report)
     with listening(json, a, b) as progress:
-        found = ask_both(a, b, queries, **wishes, progress=progress)
-    if report is not None:
-        write_page(found, report)
+        found = ask_both(a, b, queries, **wishes, report=report, progress=progress)
     if json:
         out.put_json(found.to_dict())
     else:
@@ -51,12 +46,13 @@ def shown(found: Comparison) -> list[RenderableType]:
     for letter, side in (("A", found.a), ("B", found.b)):
         parts += [f"note: {letter}: {safe(note)}" for note in side.notes]
     parts += _worst(found.worst)
-    return [*parts, verdict_line(found.passed, word, sentence)]
+    return [*parts, verdict_line(found.passed if found.bars else None, word, sentence)]
 
 
-def verdict_line(good: bool, word: str, sentence: str) -> Text:
-    """Return how it came out, in colour."""
-    return Text(f"{word}: {safe(sentence)}", style="bold green" if good else "bold red")
+def verdict_line(good: bool | None, word: str, sentence: str) -> Text:
+    """Return how it came out, in colour. good: None where nothing had to be reached."""
+    style = {True: "bold green", False: "bold red", None: "bold"}[good]
+    return Text(f"{word}: {safe(sentence)}", style=style)
 
 
 def side_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

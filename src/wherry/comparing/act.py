@@ -10,10 +10,12 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from wherry.comparing.asking import Answers, ask_all, warm
 from wherry.comparing.costs import PER_MONTH
 from wherry.comparing.footprint import growth, resident
+from wherry.comparing.page import write_page
 from wherry.comparing.questions import Question, Questions, read_questions
 from wherry.comparing.reporting import Evidence, Wishes, reported
 from wherry.comparing.results import Comparison
@@ -22,6 +24,7 @@ from wherry.comparing.truth import Truth, look, measure
 from wherry.errors import SpaceMismatch, Usage
 from wherry.models.base import Embedder
 from wherry.moving.progress import Progress, silent
+from wherry.pages.frame import require_place
 
 ROUNDS = 3
 WORST = 10
@@ -40,6 +43,7 @@ def compare(
     seed: int = 0,
     per_month: int = PER_MONTH,
     worst: int = WORST,
+    report: str | Path | None = None,
     progress: Progress = silent,
 ) -> Comparison:
     """Ask two collections the same questions, and say how far B answers as A does and as it should.
@@ -50,16 +54,14 @@ def compare(
     vectors of one space, the exact neighbours have to be the same. A bar is reached when the lower end of the 95 %
     interval reaches it. embedder: for texts; each collection's own model by default. rounds: times each question
     is asked. per_month: questions a month that costs are worked out for. worst: questions listed with both answers.
-    Raises Usage, SpaceMismatch, UnknownMetric, or the errors of stores and models.
+    report: where a page is written. Raises Usage, SpaceMismatch, UnknownMetric, or the errors of stores and models.
     """
-    started = time.perf_counter()
+    started, written = time.perf_counter(), Path(report) if report is not None else None
+    require_place(written)
     _require(k, rounds, worst, per_month, min_recall, min_overlap)
     questions = read_questions(queries)
     with ExitStack() as stack:
-        ends: list[Side | Tape] = [
-            Tape(questions, str(queries)) if is_recorded(end) else stack.enter_context(opened(end, embedder))
-            for end in (a, b)
-        ]
+        ends = [_side(stack, end, questions, queries, embedder) for end in (a, b)]
         sides = [end for end in ends if isinstance(end, Side)]
         if not sides:
             raise Usage(f"both sides are {RECORDED}: there is nothing to ask", next="name a collection as one of them")
@@ -70,7 +72,18 @@ def compare(
         answers = ask_all(ends, questions, k, rounds, seed, progress)
         evidence = Evidence(ends, answers, _truths(ends, answers, k, progress), questions, k, seed, copied)
         wishes = Wishes(min_recall, min_overlap, worst, per_month)
-        return replace(reported(evidence, wishes), rounds=rounds, seconds=time.perf_counter() - started)
+        found = replace(reported(evidence, wishes), rounds=rounds, seconds=time.perf_counter() - started)
+    if written is not None:
+        write_page(found, written)
+    return found
+
+
+def _side(
+    stack: ExitStack, end: End, questions: tuple[Question, ...], queries: Questions, embedder: str | Embedder | None
+) -> Side | Tape:
+    if not is_recorded(end):
+        return stack.enter_context(opened(end, embedder))
+    return Tape(questions, str(queries) if isinstance(queries, (str, Path)) else "queries")
 
 
 def _require(

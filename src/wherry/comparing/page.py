@@ -32,7 +32,7 @@ def _parts(found: Comparison) -> Iterator[str]:
         f'<p class="note">{found.questions:,} questions were put to both sides, {found.k} records per answer, '
         f"each asked {found.rounds} times in one shuffled order. In brackets: 95 % intervals.</p>"
     )
-    yield frame.verdict(found.passed, *wording.verdict(found))
+    yield frame.verdict(found.passed if found.bars else None, *wording.verdict(found))
     yield frame.cards(_cards(found))
     yield "<h2>Answers</h2>" + _answers(found)
     yield f'<div class="plots">{_histogram(found)}{_scatter(found)}</div>'
@@ -200,5 +200,6 @@ def _method(found: Comparison) -> Iterator[str]:
         "or take 0.001, so ties are no misses. Intervals: 2,000 draws of the questions with replacement, the same "
         f"draws for every figure (seed {found.seed}). Times are of a search with the vector at hand, after a warm-up; "
         "memory is what this process grew by, so that of a server is not in it. Prices come from a table you can "
-        "edit (WHERRY_PRICES).</p></footer>"
+        "edit (WHERRY_PRICES).</p>"
+        f"<p>{frame.made()}</p></footer>"
     )

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from wherry.address import Address
 from wherry.answering.search import Searcher, resolved
 from wherry.comparing.footprint import growth, resident
-from wherry.comparing.questions import Question
+from wherry.comparing.questions import Question, Recorded
 from wherry.errors import NoModel, Unsupported, Usage
 from wherry.models.base import Embedder
 from wherry.moving.opening import is_place, reading
@@ -89,6 +89,15 @@ class Tape:
     questions: tuple[Question, ...]
     where: str
 
+    def __post_init__(self) -> None:
+        for question in self.questions:
+            if question.recorded is None:
+                raise Usage(
+                    f"question {question.name} has no recorded answer",
+                    where=self.where,
+                    next="write the hits beside each question, or name two collections",
+                )
+
     @property
     def address(self) -> str:
         """Where the answers were read."""
@@ -96,9 +105,7 @@ class Tape:
 
     def ask(self, number: int, question: Question, k: int) -> Heard:
         """Return what was recorded; seconds are NaN where nobody wrote them down."""
-        recorded = question.recorded
-        if recorded is None:
-            raise Usage(f"question {question.name} has no recorded answer", where=self.where)
+        recorded = question.recorded or Recorded(())
         seconds = float("nan") if recorded.seconds is None else recorded.seconds
         return recorded.hits[:k], seconds
 
@@ -166,8 +173,3 @@ def _lent(side: Side, other: Side) -> Embedder | None:
     except NoModel:
         return None
     return None if side.searcher.space.conflicts(lent.space()) else lent
-
-
-def account_of(side: Side) -> Any:
-    """Return what embedding consumed so far where the model keeps an account, None where it does not."""
-    return getattr(side.searcher.embedder, "account", None) if side.model else None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from wherry.answering.evaluation_metrics import Interval
+from wherry.comparing.chat_results import ChatComparison, ModelReport
 from wherry.comparing.costs import Cost
 from wherry.comparing.results import Bar, Comparison
 
@@ -15,11 +17,34 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 def verdict(found: Comparison) -> tuple[str, str]:
     """Return how it came out in a word or two, and why in a sentence."""
     if not found.passed:
-        return "Below the bar", "; ".join(_missed(bar) for bar in found.bars if not bar.met) + "."
+        return missed(found.bars)
     if not found.bars:
         return "Compared", f"No bar was set. The answers overlap by {figure(found.overlap)}."
     kept = "; ".join(f"{bar.name} {bar.mean:.3f}" for bar in found.bars)
     return "Every bar is met", f"{kept}. Of {found.questions:,} questions {_differ(found)}."
+
+
+def missed(bars: Sequence[Bar]) -> tuple[str, str]:
+    """Return which bars were not reached, and by how much."""
+    return "Below the bar", "; ".join(_missed(bar) for bar in bars if not bar.met) + "."
+
+
+def chat_verdict(found: ChatComparison) -> tuple[str, str]:
+    """Return how a comparison of models came out in a word or two, and why in a sentence."""
+    if not found.passed:
+        return missed(found.bars)
+    alike = "no question was answered by both" if found.wording is None else f"wording alike by {figure(found.wording)}"
+    return (
+        "Every bar is met" if found.bars else "Compared",
+        f"{alike}; failures of the new model: {failures(found.new)}.",
+    )
+
+
+def failures(model: ModelReport) -> str:
+    """Return how often a model failed, and at what."""
+    if not model.failures:
+        return "none"
+    return ", ".join(f"{count:,} × {name}" for name, count in model.failures.items())
 
 
 def figure(found: Interval | None, digits: int = 3) -> str:
@@ -77,13 +102,17 @@ def drift(found: Comparison) -> str:
 
 def change(found: Comparison) -> str:
     """Return how B's median time differs from A's."""
-    moved = found.median_change
+    return moved_by(found.median_change, "B")
+
+
+def moved_by(moved: Interval | None, side: str) -> str:
+    """Return how the median time of a side differs from the other's, given in milliseconds."""
     if moved is None:
         return UNKNOWN
     if moved.low <= 0 <= moved.high:
         return f"no difference that these questions prove ({moved.low:+.3g} to {moved.high:+.3g} ms)"
     word = "slower" if moved.mean > 0 else "faster"
-    return f"B is {word} by {abs(moved.mean):.3g} ms ({moved.low:+.3g} to {moved.high:+.3g} ms)"
+    return f"{side} is {word} by {abs(moved.mean):.3g} ms ({moved.low:+.3g} to {moved.high:+.3g} ms)"
 
 
 def _missed(bar: Bar) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from html import escape
+from importlib.metadata import version
 from pathlib import Path
 
 from wherry.errors import Usage
@@ -29,7 +31,8 @@ th,td{text-align:left;padding:.4rem .7rem .4rem 0;border-bottom:1px solid var(--
 th{font-weight:600;color:var(--soft);font-size:.86em}td.n,th.n{font-variant-numeric:tabular-nums;white-space:nowrap}
 svg{display:block;max-width:100%}svg text{font-size:11px;fill:var(--soft);font-family:inherit}
 .verdict{display:flex;gap:.9rem;align-items:baseline;padding:.9rem 1.1rem;border-radius:10px;margin:1.2rem 0}
-.verdict b{font-size:1.1rem;white-space:nowrap}.verdict.good{background:var(--good-wash)}
+.verdict b{font-size:1.1rem;white-space:nowrap}.verdict.open{background:var(--wash)}
+.verdict.good{background:var(--good-wash)}
 .verdict.good b{color:var(--good)}.verdict.bad{background:var(--bad-wash)}.verdict.bad b{color:var(--bad)}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(11.5rem,1fr));gap:.8rem;margin:1.2rem 0}
 .card{background:var(--wash);border-radius:10px;padding:.8rem 1rem}.card b{display:block;font-size:1.55rem;
@@ -93,11 +96,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"<table><thead><tr>{tops}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def verdict(good: bool, word: str, sentence: str) -> str:
-    """Return the box that says how it came out. word, sentence: plain text."""
-    return (
-        f'<div class="verdict {"good" if good else "bad"}"><b>{escape(word)}</b><span>{escape(sentence)}</span></div>'
-    )
+def made() -> str:
+    """Return the line that says what made the page, and when."""
+    return f"Made by Wherry {version('wherry')} on {datetime.now(UTC):%Y-%m-%d at %H:%M} UTC."
+
+
+def verdict(good: bool | None, word: str, sentence: str) -> str:
+    """Return the box that says how it came out. good: None where nothing had to be reached. The rest is plain text."""
+    kind = {True: "good", False: "bad", None: "open"}[good]
+    return f'<div class="verdict {kind}"><b>{escape(word)}</b><span>{escape(sentence)}</span></div>'
 
 
 def cards(found: Iterable[tuple[str, str, str]]) -> str:

@@ -38,8 +38,11 @@ def shares(series: Mapping[str, Sequence[float]], unit: str) -> str:
     return _svg(body, f"share of questions by {unit}")
 
 
-def histogram(values: Sequence[float], label: str, bins: int = 10) -> str:
-    """Return how many values between 0 and 1 fall into each tenth; 1 itself has a column of its own."""
+def histogram(values: Sequence[float], label: str, bins: int = 10, plain: bool = False) -> str:
+    """Return how many values between 0 and 1 fall into each tenth; 1 itself has a column of its own.
+
+    plain: no value is better than another; otherwise 1 is good and what is below is bad.
+    """
     if not values:
         return nothing()
     counts = [0] * (bins + 1)
@@ -53,9 +56,10 @@ def histogram(values: Sequence[float], label: str, bins: int = 10) -> str:
         name = "1" if n == bins else f"{n / bins:.1f}–"
         body += f'<text x="{x + wide / 2:.1f}" y="{HEIGHT - _BOTTOM + 15}" text-anchor="middle">{name}</text>'
         if count:
+            colour = "var(--b)" if plain else "var(--good)" if n == bins else "var(--bad)"
             body += (
                 f'<rect x="{x + 2:.1f}" y="{y:.1f}" width="{wide - 4:.1f}" height="{up(0) - y:.1f}" rx="2"'
-                f' fill="{"var(--good)" if n == bins else "var(--bad)"}"><title>{count:,}</title></rect>'
+                f' fill="{colour}"><title>{count:,}</title></rect>'
             )
     return _svg(body, label)
 
