@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -251,5 +251,5 @@ def _kiwi() -> Any:
             "morphemes of Korean need the package kiwipiepy, which is not installed",
             next='pip install "wherry[korean]"',
         ) from None
-    make: Callable[[], Any] = Kiwi
-    return make()
+    # Names of several words would double the time of loading, and are found by their parts anyway.
+    return Kiwi(load_typo_dict=False, load_multi_dict=False)
