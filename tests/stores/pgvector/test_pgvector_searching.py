@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import psycopg
@@ -290,3 +291,36 @@ def test_what_jsonb_cannot_hold_is_decided_by_the_reference(pg: psycopg.Connecti
     with source(f"pgvector:#{name}?metric=l2") as store:
         assert [hit.id for hit in store.search(np.ones(1), 5, Compare("t", "eq", "x\x00y"))] == ["a"]
         assert [hit.id for hit in store.search(np.ones(1), 5, Compare("t", "gt", "x"))] == ["a"]
+
+
+def test_a_partitioned_table_is_searched_by_its_index(pg: psycopg.Connection, name: str) -> None:
+    run(pg, "CREATE TABLE @ (id text PRIMARY KEY, v vector(16), metadata jsonb) PARTITION BY HASH (id)", name)
+    for part in range(2):
+        run(pg, f"CREATE TABLE {name}_{part} PARTITION OF @ FOR VALUES WITH (MODULUS 2, REMAINDER {part})", name)
+    vectors = clustered(400)
+    with pg.cursor() as cursor:
+        into = sql.SQL("INSERT INTO {} VALUES (%s, %s, %s)").format(sql.Identifier(name))
+        cursor.executemany(into, [(f"r{i}", str(v.tolist()), f'{{"n": {i}}}') for i, v in enumerate(vectors)])
+    run(pg, "CREATE INDEX ON @ USING hnsw (v vector_cosine_ops)", name)
+    with source(f"pgvector:#{name}") as store:
+        assert [hit.id for hit in store.search(vectors[7], 1)] == ["r7"]
+        assert store._searching._now().ground.index is not None
+        assert [hit.id for hit in store.search(vectors[7], 5, Compare("n", "lt", 3))] != []
+        assert {hit.id for hit in store.search(vectors[7], 5, Compare("n", "lt", 3))} == {"r0", "r1", "r2"}
+        run(pg, "ANALYZE @", name)
+        store._searching.forget()
+        store.search(vectors[7], 1)
+        assert store._searching._now().ground.rows == 400
+
+
+def test_a_table_in_a_schema_of_its_own_with_odd_names(pg: psycopg.Connection, name: str) -> None:
+    run(pg, "CREATE SCHEMA @", name)
+    table = f'"{name}"."od""d; $1 %s"'
+    pg.execute(f'CREATE TABLE {table} ("i d" text PRIMARY KEY, "vec""tor" vector(2), "ma$$p" jsonb)'.encode())
+    pg.execute(f"""INSERT INTO {table} VALUES ('a''b', '[1,0]', '{{"k": 1}}'), ('c', '[0,1]', NULL)""".encode())
+    pg.execute(f'CREATE INDEX ON {table} USING hnsw ("vec""tor" vector_cosine_ops)'.encode())
+    odd = quote('od"d; $1 %s')
+    address = f"pgvector:#{odd}?schema={name}&metadata=ma%24%24p&id=i%20d"
+    with source(address) as store:
+        assert [hit.id for hit in store.search(np.array([1.0, 0.0]), 2)] == ["a'b", "c"]
+        assert [hit.id for hit in store.search(np.array([1.0, 0.0]), 2, Compare("k", "eq", 1))] == ["a'b"]

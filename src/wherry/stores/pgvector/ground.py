@@ -28,7 +28,14 @@ FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am am ON am.oi
 JOIN pg_opclass o ON o.oid = i.indclass[0]
 WHERE i.indrelid = $1 ORDER BY i.indexrelid
 """
-_SIZE = "SELECT reltuples::float8, relpages::float8 FROM pg_class WHERE oid = $1"
+# Of all partitions; a negative number means that nobody has counted.
+_SIZE = """
+SELECT sum(greatest(reltuples, 0))::float8, sum(greatest(relpages, 0))::float8 FROM pg_class
+WHERE oid IN (SELECT relid FROM pg_partition_tree($1::bigint::oid::regclass) WHERE isleaf)
+OR (oid = $1 AND relkind <> 'p')
+"""
+# What is taken for the number of rows before anybody counted them.
+_UNCOUNTED = 100_000.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class VectorIndex:
 
 @dataclass(frozen=True)
 class Ground:
-    """What is known of a table. rows: about how many, 0 where nobody counted. pages: of the heap.
+    """What is known of a table. rows: about how many, a guess where nobody counted. pages: of the heap.
 
     metadata: the column as jsonb, quoted; None where there is none. hidden: keys in it that are no metadata of a
     record. contained: whether an index finds equal values; ordered: keys whose numbers an index has in order.
@@ -93,7 +100,7 @@ def look(connection: psycopg.Connection, table: Table, space: Space) -> Ground:
         # Metadata that is put together from columns is in no index.
         not table.fields and any(row[0] == "gin" and row[2] in (column, quoted) for row in usable),
         frozenset(str(key) for row in usable if (key := noted(row[3]).get("numbers")) is not None),
-        max(0.0, rows),
+        rows or _UNCOUNTED,
         max(1.0, pages),
     )
 
