@@ -171,6 +171,17 @@ def test_the_settings_hold_before_the_index_is_asked_and_for_the_statement_alone
                 connection.execute("SELECT set_config('hnsw.ef_serach', '10', true)")
 
 
+def test_a_larger_breadth_of_the_server_counts_until_one_was_measured(large: Any) -> None:
+    with source(large[0]) as store:
+        statement = store._searching._now().statements.nearest(5, None, 1)
+        with store._searching._pool.connection() as connection:
+            for role, expected in (("40", "100"), ("300", "300")):
+                connection.execute(f"SET hnsw.ef_search = {role}".encode())
+                inner = statement.partition("(SELECT ")[2].partition(" AS done")[0].partition(" || ")[0]
+                assert connection.execute(f"SELECT {inner}".encode()).fetchone() == (expected,)
+            connection.execute("RESET hnsw.ef_search")
+
+
 @pytest.mark.parametrize(
     ("condition", "part"),
     [

@@ -18,7 +18,7 @@ OPERATORS = {Metric.COSINE: "<=>", Metric.L2: "<->", Metric.IP: "<#>", Metric.L1
 _WORDS = {Metric.COSINE: "cosine", Metric.L2: "l2", Metric.IP: "ip", Metric.L1: "l1"}
 # How many candidates an index of single bits has to give for each record that is wanted.
 BINARY_FACTOR = 20
-BREADTH = 100
+BREADTH, PROBES = 100, 10
 # What a comment of ours on an index begins with; a JSON object follows.
 MARK = "wherry: "
 _INDEXES = """
@@ -40,12 +40,16 @@ _UNCOUNTED = 100_000.0
 
 @dataclass(frozen=True)
 class VectorIndex:
-    """An approximate index. expression: what it orders, as the catalog writes it. breadth: ef_search or probes."""
+    """An approximate index. expression: what it orders, as the catalog writes it. breadth: ef_search or probes.
+
+    chosen: whether that breadth was measured for this index; else a larger one that the server is set to counts.
+    """
 
     kind: str
     expression: str
     operators: str
     breadth: int
+    chosen: bool = True
 
     @property
     def is_binary(self) -> bool:
@@ -129,7 +133,9 @@ def _vector_index(row: tuple, metric: Metric | None) -> VectorIndex | None:
     bits = operators == "bit_hamming_ops" and metric is Metric.COSINE and "binary_quantize" in expression
     if not fits and not bits:
         return None
-    return VectorIndex(kind, expression, operators, breadth_in(comment) or (BREADTH if kind == "hnsw" else 10))
+    chosen = breadth_in(comment)
+    usual = BREADTH if kind == "hnsw" else PROBES
+    return VectorIndex(kind, expression, operators, chosen or usual, chosen=chosen is not None)
 
 
 def breadth_in(comment: str | None) -> int | None:

@@ -95,15 +95,19 @@ class Statements:
         return f"{index.expression} {self._operator} {self._query('halfvec' if index.is_half else 'vector')}"
 
     def _settings(self, index: VectorIndex, wanted: int) -> str:
+        """Return the expression that sets what the index heeds, for this statement alone."""
         if index.kind == "hnsw":
-            pairs: dict[str, object] = {"hnsw.ef_search": min(max(index.breadth, wanted), _MOST_BREADTH)}
-            more = {"hnsw.iterative_scan": "relaxed_order", "hnsw.max_scan_tuples": max(_SCANNED, wanted * 20)}
+            name, breadth = "hnsw.ef_search", min(max(index.breadth, wanted), _MOST_BREADTH)
+            more = {"hnsw.iterative_scan": "relaxed_order", "hnsw.max_scan_tuples": str(max(_SCANNED, wanted * 20))}
         else:
-            pairs = {"ivfflat.probes": min(index.breadth, _MOST_PROBES)}
+            name, breadth = "ivfflat.probes", min(index.breadth, _MOST_PROBES)
             more = {"ivfflat.iterative_scan": "relaxed_order"}
-        if self._goes_on:
-            pairs |= more
-        return " || ".join(f"set_config('{name}', '{value}', true)" for name, value in pairs.items())
+        value = f"'{breadth}'"
+        if not index.chosen:
+            # Somebody may have set the server, the database or the role to more.
+            value = f"greatest({breadth}, current_setting('{name}')::int)::text"
+        pairs = {name: value, **({key: f"'{each}'" for key, each in more.items()} if self._goes_on else {})}
+        return " || ".join(f"set_config('{key}', {each}, true)" for key, each in pairs.items())
 
     def _query(self, kind: str) -> str:
         asked = f"$1::{self._type('vector')}"
