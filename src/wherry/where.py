@@ -53,14 +53,11 @@ class Compare:
         if self.operator not in _OPERATORS:
             raise _unreadable(f"there is no operator {self.operator!r}")
         _require_text(self.key, "the key")
-        for value in self.value if self._takes_many() else (self.value,):
-            _require_scalar(self.key, self.operator, value)
-
-    def _takes_many(self) -> bool:
         many = self.operator in ("in", "nin")
         if many and not isinstance(self.value, tuple):
             raise _unreadable(f"${self.operator} of {self.key!r} needs a list of values")
-        return many
+        for value in self.value if many and isinstance(self.value, tuple) else (self.value,):
+            _require_scalar(self.key, self.operator, value)
 
 
 @dataclass(frozen=True)
@@ -282,7 +279,7 @@ def _of_key(key: str, value: Any) -> Where:
 
 
 def _compare(key: str, operator: Any, value: Any) -> Compare:
-    name = operator[1:] if isinstance(operator, str) and operator.startswith("$") else None
+    name: Any = operator[1:] if isinstance(operator, str) and operator.startswith("$") else None
     if name not in _OPERATORS:
         raise _unreadable(
             f"{key!r} is compared by {_shown(operator)}, which is no operator",

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from wherry.record import Page, make_batch
 from wherry.stores.base import Hit
 
-if TYPE_CHECKING:
-    from wherry.stores.layouts import Codec
+
+class Reading(Protocol):
+    """What a layout's codec does for a reader."""
+
+    def read(self, page: Page) -> Page:
+        """Return the records of a page that an engine yielded."""
+        ...
 
 
-def as_records(hits: Sequence[Hit], codec: Codec | None) -> list[Hit]:
+def as_records(hits: Sequence[Hit], codec: Reading | None) -> list[Hit]:
     """Return hits with text and metadata as records have them, in the same order.
 
     codec: of the collection's layout, None for a plain one. What its own framework could not read is left out.

@@ -36,7 +36,8 @@ def nearest(shard: EdgeShard, wanted: Wanted) -> list[Scored]:
 
 def as_filter(form: Form) -> Filter:
     """Return the engine's own form of a filter."""
-    return Filter(**{name: [_condition(each) for each in form[name]] for name in form})
+    parts: Any = {name: [_condition(each) for each in form[name]] for name in form}
+    return Filter(**parts)
 
 
 def _condition(form: Form) -> Any:
