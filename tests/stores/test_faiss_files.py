@@ -193,7 +193,7 @@ def test_truncated_files_are_corrupt(tmp_path: Path, spec: str) -> None:
     whole = index_file(tmp_path / "a.index", spec, vectors(ROWS), _ids(spec)).read_bytes()
     for length in (0, 3, 20, 44, len(whole) // 2, len(whole) - 1):
         (tmp_path / "cut.index").write_bytes(whole[:length])
-        with pytest.raises(ArchiveCorrupt):
+        with pytest.raises(ArchiveCorrupt, match=r"it ends (before|after)"):
             open_source(f"faiss:{tmp_path / 'cut.index'}")
 
 
@@ -224,7 +224,7 @@ ENDINGS = {"read", "ArchiveCorrupt", "Unsupported", "UnknownMetric", "Usage", "I
 @pytest.mark.parametrize("spec", ["Flat", "HNSW8", "IVF8,Flat"])
 def test_flipped_bits_never_reach_this_process(tmp_path: Path, spec: str) -> None:
     """Whatever FAISS makes of a damaged file: this process lives, and says so in words of its own."""
-    endings = _survived(tmp_path, spec, 8, 1)
+    endings = _survived(tmp_path, spec, 5, 1)
     assert endings <= ENDINGS
     assert "ArchiveCorrupt" in endings or "Unsupported" in endings
 

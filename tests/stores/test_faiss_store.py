@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ from wherry.errors import (
     BadAddress,
     Busy,
     Integrity,
+    MissingExtra,
     NoSuchCollection,
     Refused,
     Rejected,
@@ -34,7 +36,7 @@ from wherry.errors import (
 from wherry.record import make_batch, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.base import Index
-from wherry.stores.registry import open_source, open_target
+from wherry.stores.registry import open_source, open_target, probes
 from wherry.testing.samples import sample
 
 ROWS = 120
@@ -444,6 +446,16 @@ def test_threads_search_scan_and_fetch_at_once(tmp_path: Path) -> None:
         thread.join()
     assert wrong == []
     source.close()
+
+
+def test_missing_package_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "faiss" else real(name))
+    monkeypatch.delitem(sys.modules, "wherry.stores.faiss")
+    with pytest.raises(MissingExtra) as caught:
+        open_source("faiss:./folder#docs")
+    assert caught.value.next == 'pip install "wherry[faiss]"'
+    assert [(p.usable, p.detail) for p in probes() if p.engine == "faiss"] == [(False, caught.value.next)]
 
 
 def test_address_is_shown_as_written(tmp_path: Path) -> None:

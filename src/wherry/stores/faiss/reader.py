@@ -155,6 +155,8 @@ class Reader:
                 where=self._file.shown,
                 next="Flat, HNSW, IVF, IDMap, PQ and SQ indexes can be read",
             )
+        if "read error" in detail or "mmap" in detail:
+            return self._broken("it ends before everything that it announces has come")
         # What FAISS says about a file names no contents; what we say ourselves is a sentence.
         return self._broken(detail if name == "ValueError" else f"FAISS cannot read it ({name})")
 
