@@ -166,7 +166,7 @@ class Act:
             return False
         if row.recipe_fp != recipe_fp(one.source.parser, chunker.identity):
             return False
-        return contents_of(one.unsure(row.read_from_ns)) == row.unsure_fp
+        return contents_of(one.unsure(row.read_from_ns, set(row.unread))) == row.unsure_fp
 
     def _first(self, index: int, lease: Lease) -> Generation:
         """Make the first generation of an index."""

@@ -33,10 +33,12 @@ from wherry.indexing.writer import Writer
 _PAGE_DOCUMENTS = 64
 _COPY_SOURCES = """
 INSERT INTO wherry.sources SELECT "index", $3, name, chunker, origin, recipe_fp, clean, scan_fp, unsure_fp,
-  read_from_ns, documents, chunks, failed, finished_at FROM wherry.sources WHERE "index" = $1 AND generation = $2
+  unread, read_from_ns, documents, chunks, failed, finished_at
+FROM wherry.sources WHERE "index" = $1 AND generation = $2
 ON CONFLICT ("index", generation, name) DO UPDATE SET clean = EXCLUDED.clean, scan_fp = EXCLUDED.scan_fp,
-  unsure_fp = EXCLUDED.unsure_fp, read_from_ns = EXCLUDED.read_from_ns, documents = EXCLUDED.documents,
-  chunks = EXCLUDED.chunks, failed = EXCLUDED.failed, recipe_fp = EXCLUDED.recipe_fp, chunker = EXCLUDED.chunker
+  unsure_fp = EXCLUDED.unsure_fp, unread = EXCLUDED.unread, read_from_ns = EXCLUDED.read_from_ns,
+  documents = EXCLUDED.documents, chunks = EXCLUDED.chunks, failed = EXCLUDED.failed,
+  recipe_fp = EXCLUDED.recipe_fp, chunker = EXCLUDED.chunker
 """
 _COPY_LETTERS = """
 INSERT INTO wherry.dead_letters SELECT "index", $3, source, document, source_fp, recipe_fp, chunk_fp, error, message,
@@ -301,7 +303,7 @@ def _already(build: _Build, page: list[tuple[str, Known]]) -> dict[tuple[str, st
     rows = build.database.ask(
         _BUILT, [build.index, build.new.number, [source for source, _ in page], [known.id for _, known in page]]
     )
-    return {(row[0], row[1]): Known(row[1], *row[2:5], manifest.split(row[5]), manifest.split(row[6])) for row in rows}
+    return {(row[0], row[1]): manifest.known_of(row[1:]) for row in rows}
 
 
 def _forget_stale(build: _Build) -> None:

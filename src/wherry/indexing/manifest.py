@@ -57,6 +57,7 @@ class SourceRow:
     clean: bytes | None
     scan_fp: bytes | None
     unsure_fp: bytes | None
+    unread: list[str]
     read_from_ns: int
     documents: int
     chunks: int
@@ -90,8 +91,8 @@ _LOOK = f"""{_KEY}
 SELECT named.target, (SELECT version_num FROM wherry.alembic_version), i.id, g.number, g.state, g.embedder, g.space,
        g.place, g.relation IS NULL
        OR g.relation = to_regclass(format('%I.%I', g.place->>'schema', g.place->>'table'))::oid,
-       s.name, s.chunker, s.origin, s.recipe_fp, s.clean, s.scan_fp, s.unsure_fp, s.read_from_ns, s.documents, s.chunks,
-       s.failed
+       s.name, s.chunker, s.origin, s.recipe_fp, s.clean, s.scan_fp, s.unsure_fp, s.unread, s.read_from_ns,
+       s.documents, s.chunks, s.failed
 FROM named LEFT JOIN wherry.indexes i ON i.target = named.target
 LEFT JOIN wherry.generations g ON g."index" = i.id AND g.number = i.live
 LEFT JOIN wherry.sources s ON s."index" = i.id AND s.generation = i.live AND (s.name = ANY ($6::text[]) OR $6 IS NULL)
@@ -115,8 +116,8 @@ ON CONFLICT ("index", generation, name) DO UPDATE SET chunker = EXCLUDED.chunker
   recipe_fp = EXCLUDED.recipe_fp, clean = NULL
 """
 _CLEAN = """
-UPDATE wherry.sources SET clean = $4, scan_fp = $5, unsure_fp = $6, read_from_ns = $7, documents = $8, chunks = $9,
-       failed = $10, finished_at = now()
+UPDATE wherry.sources SET clean = $4, scan_fp = $5, unsure_fp = $6, unread = $7, read_from_ns = $8, documents = $9,
+       chunks = $10, failed = $11, finished_at = now()
 WHERE "index" = $1 AND generation = $2 AND name = $3
 """
 # Documents that stand as they are listed and were trusted then are not among the rows.
@@ -184,7 +185,7 @@ def look(database: Database, target: Target, sources: Sequence[str] | None) -> S
     if not require_version(str(rows[0][1])):
         return None
     key, _, index, number, *rest = rows[0]
-    live = None if number is None else Generation(number, *rest[:2], Space.from_dict(rest[2]), *rest[3:5])
+    live = None if number is None else Generation(number, rest[0], rest[1], Space.from_dict(rest[2]), rest[3], rest[4])
     found = [SourceRow(*row[9:]) for row in rows if row[9] is not None]
     return Standing(key, index, live, {row.name: row for row in found})
 
@@ -221,11 +222,17 @@ class Manifest:
         database.tell(_DIRTY, [*self.key, chunker, origin, recipe_fp])
 
     def clean(
-        self, database: Database, scan_fp: bytes, unsure_fp: bytes, read_from_ns: int, failed: int
+        self,
+        database: Database,
+        scan_fp: bytes,
+        unsure_fp: bytes,
+        unread: Sequence[str],
+        read_from_ns: int,
+        failed: int,
     ) -> tuple[int, int]:
         """Note that the source is indexed as it was listed; return its documents and chunks."""
         documents, chunks, root = database.ask(_TOTALS, self.key)[0]
-        values = [root or b"", scan_fp, unsure_fp, read_from_ns, documents, chunks, failed]
+        values = [root or b"", scan_fp, unsure_fp, list(unread), read_from_ns, documents, chunks, failed]
         database.tell(_CLEAN, [*self.key, *values])
         return int(documents), int(chunks)
 
@@ -240,7 +247,7 @@ class Manifest:
     def known(self, database: Database, ids: Sequence[str]) -> dict[str, Known]:
         """Return what stands in the manifest about some documents."""
         rows = database.ask(_KNOWN, [*self.key, list(ids)]) if ids else []
-        return {row[0]: Known(*row[:4], split(row[4]), split(row[5])) for row in rows}
+        return {row[0]: known_of(row) for row in rows}
 
     def record(self, connection: psycopg.Connection, changes: Sequence[Change]) -> None:
         """Write the rows of documents that were changed, within the transaction that changes their chunks."""
@@ -280,7 +287,7 @@ def each(database: Database, index: int, generation: int, rows: int = 500) -> It
         found = database.ask(_PAGE, [index, generation, source, document, rows])
         if not found:
             return
-        yield [(row[0], Known(row[1], *row[2:5], split(row[5]), split(row[6]))) for row in found]
+        yield [(row[0], known_of(row[1:])) for row in found]
         source, document = found[-1][0], found[-1][1]
 
 
@@ -288,6 +295,11 @@ _PAGE = """
 SELECT source, id, source_fp, recipe_fp, doc_fp, chunk_fps, meta_fps FROM wherry.documents
 WHERE "index" = $1 AND generation = $2 AND (source, id) > ($3, $4) ORDER BY source, id LIMIT $5
 """
+
+
+def known_of(row: Sequence[Any]) -> Known:
+    """Return a document from a row of (id, source_fp, recipe_fp, doc_fp, chunk_fps, meta_fps)."""
+    return Known(row[0], row[1], row[2], row[3], split(row[4]), split(row[5]))
 
 
 def _stamps(stamps: Sequence[Stamp | None]) -> tuple[list[int | None], list[int | None], list[int | None]]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from wherry.address import Address
-from wherry.errors import BadRecord
+from wherry.errors import WherryError
 from wherry.indexing import cache, fingerprints
 from wherry.indexing.base import Chunker
 from wherry.indexing.database import Database
@@ -112,6 +112,8 @@ class _Planned:
         self.chunker, self.sums, self.seen = chunker, sums, seen
         self.recipe = fingerprints.recipe_fp(one.source.parser, chunker.identity)
         self._texts: dict[bytes, str] = {}
+        # Documents the source no longer has, by their content: a new one that equals one of them was renamed.
+        self._gone: dict[bytes, list[Known]] = {}
 
     def go(self) -> None:
         """Add up what the source needs."""
@@ -122,12 +124,12 @@ class _Planned:
                 continue
             try:
                 data = item.bytes()
-                stood = known[item.id]
-                if stood is not None and self._same(stood, data):
+                stood = known[item.id] or self._renamed_from(data)
+                if stood is not None and stood.id == item.id and self._same(stood, data):
                     self.sums.unchanged += 1
                     continue
                 document = prepare(self.scan.source.name, self.chunker, self.recipe, item, data, None, b"")
-            except (OSError, BadRecord):
+            except (OSError, WherryError):
                 self.sums.failed += 1
                 continue
             change = compare(document, stood)
@@ -140,6 +142,13 @@ class _Planned:
                 self._price()
         self._price()
 
+    def _renamed_from(self, data: bytes) -> Known | None:
+        names = self._gone.get(fingerprints.source_fp(data))
+        if not names:
+            return None
+        self.sums.deleted -= 1
+        return names.pop(0)
+
     def _same(self, stood: Known, data: bytes) -> bool:
         return stood.source_fp == fingerprints.source_fp(data) and stood.recipe_fp == self.recipe
 
@@ -151,7 +160,10 @@ class _Planned:
         mine = Manifest(self.standing.index, self.standing.live.number, self.scan.source.name)
         found = mine.differences(self.place.database, listed, self.recipe)
         if self.scan.deletes:
-            self.sums.deleted += sum(1 for d in found if not d.listed)
+            gone = mine.known(self.place.database, [d.id for d in found if not d.listed])
+            self.sums.deleted += len(gone)
+            for one in gone.values():
+                self._gone.setdefault(one.source_fp or b"", []).append(one)
         names = [d.id for d in found if d.listed]
         stood = mine.known(self.place.database, names)
         return {name: stood.get(name) for name in names}

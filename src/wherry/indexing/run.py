@@ -36,6 +36,8 @@ from wherry.moving.streams import ahead
 # So many chunks travel together: enough to keep a model busy, few enough to be searchable soon.
 GROUP_CHUNKS = 512
 GROUP_DOCUMENTS = 256
+# Documents that cannot be read now are tried in every run; with more of them the run looks at everything.
+_MOST_UNREAD = 100
 _LEAST_GUARDED, _GUARDED_SHARE = 10, 0.2
 
 
@@ -108,7 +110,7 @@ class SourceRun:
         self._unsure = {item.id: None for item in scan.unsure(scan.started_ns)}
         self._read: dict[str, bytes | None] = {}
         self._letters = 0
-        self._passing = 0
+        self._unread: list[str] = []
 
     def go(self, chunker_spec: str, origin: str | None) -> None:
         """Index the source; both are kept so that it can be opened again.
@@ -123,7 +125,7 @@ class SourceRun:
         run.total += len(work)
         before = self._counted()
         try:
-            with ahead(self._compared(self._prepared(work)), 1) as groups:
+            with ahead(self._compared(self._prepared(work)), 2) as groups:
                 for group in groups:
                     self._settle(group)
             run.writer.drain()
@@ -139,9 +141,11 @@ class SourceRun:
 
     def finish(self) -> None:
         """Set the clean mark, unless something is left that the next run has to look at."""
-        if self.scan.complete and not self._passing:
-            unsure = contents_fp((name, self._read.get(name)) for name in self._unsure)
-            self.manifest.clean(self.run.database, self.scan.fingerprint, unsure, self.scan.started_ns, self._letters)
+        if self.scan.complete and len(self._unread) <= _MOST_UNREAD:
+            names = [item.id for item in self.scan.unsure(self.scan.started_ns, set(self._unread))]
+            unsure = contents_fp((name, self._read.get(name)) for name in names)
+            found = (self.scan.fingerprint, unsure, self._unread, self.scan.started_ns, self._letters)
+            self.manifest.clean(self.run.database, *found)
 
     def _counted(self) -> int:
         statistics = self.run.statistics
@@ -187,7 +191,10 @@ class SourceRun:
             try:
                 data = item.bytes()
             except (OSError, WherryError) as error:
-                self._passing += 1
+                # What the system refuses now may be granted later; what is bad stays bad until it changes.
+                self._letters += 1
+                if not isinstance(error, BadRecord):
+                    self._unread.append(item.id)
                 self._failed(item.id, error, None)
                 continue
             content = source_fp(data)

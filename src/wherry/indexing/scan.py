@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from wherry.errors import BadRecord, WherryError
@@ -46,9 +47,12 @@ class Scan:
         """Whether a document that is not listed is gone: files given by name say nothing of the others."""
         return self.complete and bool(getattr(self.source, "complete", True))
 
-    def unsure(self, read_from_ns: int) -> list[Listed]:
-        """Return the documents whose stamps prove nothing, when they were last read in a run begun then."""
-        return [item for item in self.listed if not settled(item.stamp, read_from_ns)]
+    def unsure(self, read_from_ns: int, unread: Collection[str] = ()) -> list[Listed]:
+        """Return the documents whose stamps prove nothing, when they were last read in a run begun then.
+
+        unread: documents that could not be read in that run; being allowed to read one changes no stamp.
+        """
+        return [item for item in self.listed if item.id in unread or not settled(item.stamp, read_from_ns)]
 
 
 def scan(source: DocumentSource) -> Scan:

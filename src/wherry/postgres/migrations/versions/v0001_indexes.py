@@ -34,6 +34,7 @@ _TABLES = (
     )
     """,
     # clean: what the last run that succeeded found; null while a run is at work and after one that did not end.
+    # unread: documents the system would not let be read then, which no stamp tells about.
     """
     CREATE TABLE wherry.sources (
         "index" bigint NOT NULL,
@@ -45,6 +46,7 @@ _TABLES = (
         clean bytea,
         scan_fp bytea,
         unsure_fp bytea,
+        unread text[] NOT NULL DEFAULT '{{}}',
         read_from_ns bigint NOT NULL DEFAULT 0,
         documents bigint NOT NULL DEFAULT 0,
         chunks bigint NOT NULL DEFAULT 0,
