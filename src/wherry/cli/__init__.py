@@ -4,6 +4,7 @@
     acts.py      calling an act and printing what it returned
     show.py      results as a person reads them
     search.py    asking a collection
+    evaluate.py  measuring a search, making its words
     runs.py      the journals: what ran here
     bars.py      progress
     failures.py  errors: what, where, left behind, next
