@@ -23,6 +23,7 @@ CASES = (
     "pg_verify",
     "chroma",
     "faiss",
+    "qdrant",
     "memory",
     "hash",
     "embedding",

@@ -38,7 +38,7 @@ from wherry.record import Page, Reject
 from wherry.state import locked
 from wherry.stores.base import PAGE_ROWS, Readable, Writable
 
-WRITE_ROWS = 4096
+WRITE_ROWS = 2048
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ _SESSION = (
     " set_config('synchronize_seqscans', 'off', true),"
     " set_config('max_parallel_workers_per_gather', '0', true)"
 )
+_HASTY = f"{_SESSION}, set_config('synchronous_commit', 'off', true)"
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,7 @@ class Link:
         with self._lock, translated(self.server.shown, self.server.secrets, ids):
             connection = self._connected()
             with connection.transaction():
-                connection.execute(_SESSION)
-                if not durable:
-                    connection.execute("SELECT set_config('synchronous_commit', 'off', true)")
+                connection.execute(_SESSION if durable else _HASTY)
                 yield connection
 
     @contextmanager
