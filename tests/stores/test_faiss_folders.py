@@ -162,5 +162,13 @@ def test_folder_saved_half_anew_is_told(tmp_path: Path) -> None:
         open_source(f"faiss:{tmp_path / 'lc'}")
 
 
+def test_layout_can_be_named_but_not_chosen(tmp_path: Path) -> None:
+    assert open_source(f"faiss:{DATA / 'langchain'}?layout=langchain").describe().count == 4
+    assert open_target(f"faiss:{tmp_path}#x?layout=plain").describe().exists is False
+    for address in (f"faiss:{DATA / 'langchain'}?layout=llamaindex", f"faiss:{tmp_path}#x?layout=langchain"):
+        with pytest.raises(Unsupported, match="none can be chosen"):
+            open_source(address)
+
+
 def test_metric_of_a_folder_can_be_stated() -> None:
     assert open_source(f"faiss:{DATA / 'llamaindex'}?metric=cosine").describe().space.metric is Metric.COSINE

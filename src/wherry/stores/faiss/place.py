@@ -14,10 +14,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from wherry.address import Address, is_url
-from wherry.errors import BadAddress
+from wherry.errors import BadAddress, Unsupported
 from wherry.stores.faiss.files import pointed
+from wherry.stores.layouts import PLAIN, wanted
 
-OPTIONS = {"metric"}
+OPTIONS = {"metric", "layout"}
 _LONGEST_NAME = 240
 _LLAMA_VECTORS = "{}__vector_store.json"
 
@@ -41,7 +42,19 @@ class Place:
 
 
 def located(address: Address) -> Place:
-    """Return what lies at an address; layout "" where nothing does. Raises BadAddress."""
+    """Return what lies at an address; layout "" where nothing does. Raises BadAddress or Unsupported."""
+    place, asked = _there(address), wanted(address)
+    if asked not in (None, place.layout or PLAIN, PLAIN if place.layout == "file" else None):
+        raise Unsupported(
+            f"what lies here has the layout {place.layout or PLAIN}, and none can be chosen with FAISS",
+            where=str(address),
+            left="nothing was written",
+            next="leave ?layout= (or --layout) out: folders of LangChain and LlamaIndex are read, never written",
+        )
+    return place
+
+
+def _there(address: Address) -> Place:
     address.require_options(OPTIONS)
     if is_url(address.location) or not address.location:
         raise BadAddress("faiss: is followed by a folder or a file", where=str(address), next="faiss:./folder#name")
