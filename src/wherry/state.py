@@ -25,16 +25,17 @@ def file_name(identity: str) -> str:
 
 
 @contextmanager
-def locked(identity: str, shown: str) -> Iterator[None]:
+def locked(identity: str, shown: str, wait: bool = False) -> Iterator[None]:
     """Hold a collection against other runs of this machine that share the state folder.
 
-    The kernel drops the lock with the process, however that ends. Raises Busy, naming the holder.
+    The kernel drops the lock with the process, however that ends. wait: until the holder is done, however long that
+    takes. Raises Busy, naming the holder, where it does not wait.
     """
     folder = home() / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{file_name(identity)}.lock").open("a+") as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             handle.seek(0)
             raise Busy(

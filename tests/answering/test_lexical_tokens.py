@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherry.answering import english, korean
+from wherry.answering import english, korean, tokens
 from wherry.answering.tokens import MORPHEME, PIECE, STEM, Morphemes, Pieces, Tokenizer, digest, hashed, tokenizer
-from wherry.errors import Usage
+from wherry.errors import MissingExtra, Usage
 
 TOKENIZERS = {"pieces": Pieces(), "kiwi": Morphemes()}
 
@@ -167,3 +167,13 @@ def test_korean_endings_are_cut(word: str, stem: str) -> None:
 )
 def test_english_endings_are_cut(words: list[str], stem: str) -> None:
     assert {english.stem(word) for word in words} == {stem}
+
+
+def test_without_kiwi_pieces_are_made_and_kiwi_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kiwipiepy", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    tokens._kiwi.cache_clear()
+    assert tokenizer().identity == "pieces-v1"
+    with pytest.raises(MissingExtra) as raised:
+        tokenizer("kiwi")
+    assert "wherry[korean]" in raised.value.next

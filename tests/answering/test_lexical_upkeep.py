@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -86,9 +87,18 @@ def test_one_writes_and_a_reader_goes_on_with_what_is_there(address: str) -> Non
     assert found(address, "골다공증") == ["new"]
 
 
-def test_who_comes_first_and_cannot_write_is_told(address: str) -> None:
-    with closing(open_source(address)) as store, lexical.writing(store), pytest.raises(Busy, match="the words of"):
-        found(address, "혈압")
+def test_who_comes_while_the_words_are_made_for_the_first_time_waits(address: str) -> None:
+    answers: list[list[str]] = []
+    with closing(open_source(address)) as store:
+        with lexical.writing(store):
+            waiting = [threading.Thread(target=lambda: answers.append(found(address, "서울"))) for _ in range(4)]
+            for thread in waiting:
+                thread.start()
+            waiting[0].join(0.3)
+            assert answers == []
+        for thread in waiting:
+            thread.join()
+    assert answers == [["seoul"]] * 4
 
 
 def test_a_failure_in_the_middle_leaves_what_was_there(address: str, monkeypatch: pytest.MonkeyPatch) -> None:

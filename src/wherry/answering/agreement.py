@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import xxhash
 
 from wherry.answering.evaluation_metrics import ndcg
 from wherry.answering.fusion import fuse
@@ -25,6 +27,9 @@ from wherry.stores.lexical import Lexical, Query, families, idf, weighed
 
 # Sentences asked: enough to tell 0.03 of nDCG apart, few enough to embed in a moment.
 SAMPLE = 120
+# Fewer than this say nothing about a leg; and after so many seconds these few have to do.
+FEWEST, PATIENCE_S = 24, 10.0
+_AT_ONCE = 24
 DEPTH = 50
 GRID = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.5)
 # The vector leg has to add this much before it may speak at all.
@@ -78,8 +83,11 @@ class Agreement:
 
 def questions_of(records: Sequence[tuple[str, str]], most: int = SAMPLE) -> list[Question]:
     """Return a question for records given as (id, text), spread evenly over them; always the same ones."""
-    long = [question for record in records if (question := _cut(*record)) is not None]
-    return [long[n * len(long) // most] for n in range(most)] if len(long) > most else long
+    found = [question for record in records if (question := _cut(*record)) is not None]
+    if len(found) > most:
+        found = [found[n * len(found) // most] for n in range(most)]
+    # In an order that means nothing, so that the first few stand for all.
+    return sorted(found, key=lambda question: xxhash.xxh3_64_intdigest(question.answer.encode()))
 
 
 def measure(
@@ -95,15 +103,21 @@ def measure(
     nearest: what the store finds by a vector, (id, similarity), best first. embed: texts to vectors.
     similarity: of a question's vector and a record's, on the scale of `nearest`.
     """
-    asked = embed([question.text for question in questions])
-    rest = embed([question.rest for question in questions])
-    words, vectors = [], []
-    for question, vector, left in zip(questions, asked, rest, strict=True):
-        query = tokenizer.query(question.text)
-        found = [(hit.id, hit.score) for hit in lexical.search(query, DEPTH + 1)]
-        words.append(_placed(found, question.answer, _score_of(question.rest, query, lexical, tokenizer)))
-        vectors.append(_placed(nearest(vector, DEPTH + 1), question.answer, similarity(vector, left)))
-    return weighed_by(words, vectors, [{question.answer: 1.0} for question in questions], "collection")
+    words, vectors, started = [], [], time.monotonic()
+    for start in range(0, len(questions), _AT_ONCE):
+        # A slow model is asked less; a search is waiting for this.
+        if start >= FEWEST and time.monotonic() - started > PATIENCE_S:
+            break
+        part = questions[start : start + _AT_ONCE]
+        asked = embed([question.text for question in part])
+        rest = embed([question.rest for question in part])
+        for question, vector, left in zip(part, asked, rest, strict=True):
+            query = tokenizer.query(question.text)
+            found = [(hit.id, hit.score) for hit in lexical.search(query, DEPTH + 1)]
+            words.append(_placed(found, question.answer, _score_of(question.rest, query, lexical, tokenizer)))
+            vectors.append(_placed(nearest(vector, DEPTH + 1), question.answer, similarity(vector, left)))
+    wanted = [{question.answer: 1.0} for question in questions[: len(words)]]
+    return weighed_by(words, vectors, wanted, "collection")
 
 
 def weighed_by(

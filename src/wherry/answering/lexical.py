@@ -66,14 +66,18 @@ def lexical_of(store: Readable, *, inside: bool | None = None) -> Lexical:
 def refresh(store: Readable, lexical: Lexical, tokenizer: Tokenizer, *, full: bool = False) -> Step:
     """Bring the words of a collection in line with it; what did not change costs no tokenizing.
 
-    full: everything is read, whatever marks say. Raises Busy while another process does the same.
+    full: everything is read, whatever marks say. Where nobody made them yet and another one is making them, it waits;
+    where there are some, it raises Busy, because they can be searched as they are.
     """
     state = lexical.state()
     if state is not None and not full and _in_step(store, lexical, state, tokenizer):
         return Step()
-    with writing(store):
+    with writing(store, wait=state is None):
         # What another process wrote since these words were opened is not written again.
         lexical.abandon()
+        state = lexical.state()
+        if state is not None and not full and _in_step(store, lexical, state, tokenizer):
+            return Step()
         try:
             return _refreshed(store, lexical, tokenizer, full)
         except BaseException:
@@ -81,9 +85,9 @@ def refresh(store: Readable, lexical: Lexical, tokenizer: Tokenizer, *, full: bo
             raise
 
 
-def writing(store: Readable) -> AbstractContextManager[None]:
+def writing(store: Readable, wait: bool = False) -> AbstractContextManager[None]:
     """Hold the words of a collection against other writers of this state folder, or raise Busy."""
-    return locked(f"lexicon {store.identity}", f"the words of {store.address}")
+    return locked(f"lexicon {store.identity}", f"the words of {store.address}", wait)
 
 
 def _in_step(store: Readable, lexical: Lexical, state: Lexicon, tokenizer: Tokenizer) -> bool:

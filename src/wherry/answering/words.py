@@ -7,27 +7,25 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
 import pyarrow as pa
 
 from wherry.answering import lexical as upkeep
-from wherry.answering.agreement import SAMPLE, Agreement, Ranking, measure, questions_of
+from wherry.answering import vector
+from wherry.answering.agreement import FEWEST, SAMPLE, Agreement, Ranking, measure, questions_of
 from wherry.answering.tokens import Tokenizer, tokenizer
 from wherry.errors import Busy
 from wherry.models.base import Embedder
 from wherry.space import Space
 from wherry.stores import exact
-from wherry.stores.base import Readable, Searchable
+from wherry.stores.base import Readable
 from wherry.stores.lexical import Lexical, Lexicon, Ranked
 from wherry.where import Where
 
 # How long words may stay behind a collection that others write, in seconds: proof is cheap with marks.
 FRESH_S, FRESH_UNMARKED_S = 1.0, 30.0
 _PATIENCE = 20
-# Fewer questions than this say nothing about a leg.
-FEWEST = 20
 # A collection that grew or shrank by this share is measured again.
 _DRIFT = 0.25
 _NOTE = "agreement"
@@ -146,10 +144,9 @@ class Words:
 
     def _measured(self, lexical: Lexical, embedder: Embedder, space: Space) -> Agreement:
         questions = questions_of(_sampled(self.store, SAMPLE * 2))
-        searchable = cast(Searchable, self.store)
 
-        def nearest(vector: np.ndarray, k: int) -> Ranking:
-            return [(hit.id, hit.similarity) for hit in searchable.search(vector, k)]
+        def nearest(asked: np.ndarray, k: int) -> Ranking:
+            return [(hit.id, hit.score) for hit in vector.nearest(self.store, asked, k, None)]
 
         def similarity(asked: np.ndarray, other: np.ndarray) -> float:
             query = exact.checked(asked, 1, space, self.store.address)
