@@ -36,7 +36,8 @@ def read_text(document: str, data: bytes) -> Document:
 
 
 def _parts(text: str) -> tuple[Part, ...]:
-    return (Part(text),) if text.strip() else ()
+    # Not text.strip(): a long text would be copied for it.
+    return () if not text or text.isspace() else (Part(text),)
 
 
 def front_matter(text: str) -> tuple[str, dict[str, Any]]:
