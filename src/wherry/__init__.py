@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wherry.address import Address
+    from wherry.answering.ask import ask, ask_stream
+    from wherry.answering.ask_results import Answer
+    from wherry.answering.citations import Citation
     from wherry.answering.evaluation import Evaluation, evaluate
     from wherry.answering.hits import Hit, Hits
     from wherry.answering.search import search
@@ -76,6 +79,9 @@ if TYPE_CHECKING:
 # Imported when first used: `wherry --help` must not wait for Arrow.
 _HOMES = {
     "wherry.address": ("Address",),
+    "wherry.answering.ask": ("ask", "ask_stream"),
+    "wherry.answering.ask_results": ("Answer",),
+    "wherry.answering.citations": ("Citation",),
     "wherry.answering.evaluation": ("Evaluation", "evaluate"),
     "wherry.answering.hits": ("Hit", "Hits"),
     "wherry.answering.search": ("search",),
@@ -164,6 +170,8 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "open_chunker",
     "text_of",
     "search",
+    "ask",
+    "ask_stream",
     "tune",
     "evaluate",
     "open_source",
@@ -173,6 +181,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "open_chat",
     "structured",
     "Address",
+    "Answer",
     "Chat",
     "ChatComparison",
     "Comparison",
@@ -180,6 +189,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "IndexResult",
     "Chunk",
     "Chunker",
+    "Citation",
     "Document",
     "DocumentSource",
     "Columns",

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from wherry.cli import compare_app, measure_app, route_app
+from wherry.cli import ask_app, compare_app, measure_app, route_app
 from wherry.cli.index_app import app as index
 
 Job = Callable[[], int]
@@ -39,6 +39,7 @@ app.add_typer(runs, name="runs", invoke_without_command=True)
 app.add_typer(index, name="index")
 app.add_typer(measure_app.lexicon, name="lexicon")
 app.command("evaluate")(measure_app.evaluate)
+app.command("ask")(ask_app.ask)
 app.command("compare")(compare_app.compare)
 app.command("compare-chat")(compare_app.compare_chat)
 app.add_typer(route_app.routes, name="route")
