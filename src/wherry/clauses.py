@@ -79,7 +79,12 @@ def _items(text: str) -> list[Any]:
 def _value(text: str) -> Any:
     if text in _WORDS:
         return _WORDS[text]
-    return json.loads(text) if _NUMBER.fullmatch(text) else _text(text)
+    if not _NUMBER.fullmatch(text):
+        return _text(text)
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise Usage(f"the number {text[:20]}... has too many digits", where="where") from None
 
 
 def _text(text: str) -> str:

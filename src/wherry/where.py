@@ -36,6 +36,9 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {"gt": gt, "gte": ge, "lt": lt,
 _MISSING = object()
 # Below it, a float's decimal form compares with an integer as the float itself does.
 _EXACT = 2**53
+# No engine holds a longer number, and Python itself refuses to write one of more than 4,300 digits.
+_DIGITS = 1_000
+_TOO_LONG = 10**_DIGITS
 
 
 @dataclass(frozen=True)
@@ -297,6 +300,8 @@ def _require_scalar(key: str, operator: str, value: Any) -> None:
         allowed, kinds = _kind(value) in ("str", "number"), "a number or a text"
     else:
         allowed, kinds = _kind(value) is not None, "a text, a finite number, true, false or null"
+    if isinstance(value, int) and abs(value) >= _TOO_LONG:
+        raise _unreadable(f"the number for {key!r} has more than {_DIGITS:,} digits")
     if not allowed or isinstance(value, Decimal):
         hint = "; for one of several values write $in" if isinstance(value, list | tuple) else ""
         raise _unreadable(f"${operator} of {key!r} needs {kinds}, not {_shown(value)}{hint}")

@@ -119,6 +119,7 @@ def test_numbers_are_the_decimals_they_are_written_as(held: str, operator: Any, 
         ("page>3", "page>3"),
         ({"page": Decimal(3)}, "page"),
         ({"$or": [{"a": 1}] * 1_001}, "1,001"),
+        ({"page": 10**1_000}, "1,000 digits"),
     ],
 )
 def test_what_cannot_be_read_is_named(condition: Any, named: str) -> None:
@@ -162,11 +163,30 @@ def test_a_line_of_a_command(text: str, condition: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "   ", "page", "page >", "a=", "=3", "a=1 and ", "tag in (a)", "tag in [a", '{"a":', "[1]", '{"a": 1} x'],
+    [
+        "",
+        "   ",
+        "page",
+        "page >",
+        "a=",
+        "=3",
+        "a=1 and ",
+        "tag in (a)",
+        "tag in [a",
+        '{"a":',
+        "[1]",
+        '{"a": 1} x',
+        "a=" + "9" * 5_000,
+    ],
 )
 def test_a_line_that_cannot_be_read(text: str) -> None:
     with pytest.raises(Usage, match=r"cannot be read|no JSON"):
         parse_text(text)
+
+
+def test_a_number_without_end_is_refused() -> None:
+    with pytest.raises(Usage, match="digits"):
+        parse_text("a=" + "9" * 5_000)
 
 
 @given(conditions())

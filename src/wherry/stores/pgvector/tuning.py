@@ -177,26 +177,33 @@ def _filled(connection: psycopg.Connection, ground: Ground, sample: Table, rows:
 
     Those are taken out of the sample again where that leaves most of it.
     """
-    table, size = ground.table, ground.space.dimension or 0
+    table, size, wanted = ground.table, ground.space.dimension or 0, rows + questions
     connection.execute(
-        sql.SQL("CREATE UNLOGGED TABLE {} AS SELECT {}::text AS id, {} AS v FROM {} WHERE {} IS NOT NULL"
-                " AND {}({}) = {} ORDER BY random() LIMIT {}").format(
-            sample.quoted, table.id.quoted, table.vector.quoted, table.rows, table.vector.quoted,
-            table.type("vector_dims"), table.vector.quoted, sql.Literal(size), sql.Literal(rows + questions),
+        sql.SQL(
+            "CREATE UNLOGGED TABLE {} AS SELECT {}::text AS id, {} AS v FROM {} WHERE {} IS NOT NULL AND {}({}) = {}"
+            " ORDER BY random() LIMIT {}"
+        ).format(
+            sample.quoted, table.id.quoted, table.vector.quoted, _drawn(ground, wanted), table.vector.quoted,
+            table.type("vector_dims"), table.vector.quoted, sql.Literal(size), sql.Literal(wanted),
         )
     )  # fmt: skip
     held = int(_one(connection, sql.SQL("SELECT count(*) FROM {}").format(sample.quoted)))
-    if held < questions * 4:
-        asked = sql.SQL("SELECT v::text FROM {} LIMIT {}").format(sample.quoted, sql.Literal(questions))
-    else:
-        asked = sql.SQL("DELETE FROM {0} WHERE id IN (SELECT id FROM {0} LIMIT {1}) RETURNING v::text").format(
-            sample.quoted, sql.Literal(questions)
-        )
-    found = [json.loads(row[0]) for row in connection.execute(asked)]
+    asked = sql.SQL("SELECT v::text FROM {0} LIMIT {1}")
+    if held >= questions * 4:
+        asked = sql.SQL("DELETE FROM {0} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {0} LIMIT {1})) RETURNING v::text")
+    found = [json.loads(row[0]) for row in connection.execute(asked.format(sample.quoted, sql.Literal(questions)))]
     connection.execute(sql.SQL("ANALYZE {} (id)").format(sample.quoted))
     vectors = np.array(found, dtype=np.float32).reshape(len(found), size)
     # A zero vector asks for nothing under cosine.
     return vectors[vectors.any(axis=1)]
+
+
+def _drawn(ground: Ground, wanted: int) -> sql.Composable:
+    """Return what the sample is drawn from: of a large table a part at random, which need not be sorted whole."""
+    percent = 200.0 * wanted / ground.rows
+    if ground.table.kind != "r" or ground.table.fields or percent >= 50:
+        return ground.table.rows
+    return sql.SQL("{} TABLESAMPLE BERNOULLI ({})").format(ground.table.quoted, sql.Literal(percent))
 
 
 def _one(connection: psycopg.Connection, query: sql.Composed) -> int:
