@@ -12,6 +12,7 @@ import faiss
 import pytest
 
 from tests.stores.faiss_kit import DIMENSION, contents, made, quick_folder
+from wherry.errors import ArchiveCorrupt
 from wherry.space import Metric, Space
 from wherry.stores.base import Index
 from wherry.stores.registry import open_target
@@ -164,3 +165,29 @@ def test_half_a_batch_is_no_batch(tmp_path: Path) -> None:
             store.finish(SPACE, Index())
         assert store.describe().count == 20
         store.close()
+
+
+def test_damage_in_the_middle_of_what_is_staged_is_no_end(tmp_path: Path) -> None:
+    """A crash breaks nothing but the last batch: when others follow a broken one, that is said, not cut off."""
+    address = f"faiss:{tmp_path}#표"
+
+    def act() -> None:
+        store = open_target(address)
+        store.prepare(SPACE, Index(), ROWS)
+        for start in range(0, 30, 10):
+            store.upsert(sample(10, DIMENSION, start=start))
+        os.kill(os.getpid(), 9)
+
+    assert in_child(act).killed
+    log = tmp_path / "표" / "staging" / "log"
+    whole = bytearray(log.read_bytes())
+    second = whole.index(b"wfs1", whole.index(b"wfs1", 1) + 1)
+    whole[second + 200] ^= 1
+    log.write_bytes(whole)
+    store = open_target(address)
+    with pytest.raises(ArchiveCorrupt, match="in the middle"), store.exclusive():
+        pass
+    assert log.read_bytes() == bytes(whole)
+    with pytest.raises(ArchiveCorrupt, match="in the middle"):
+        store.prepare(SPACE, Index(), ROWS)
+    store.close()

@@ -50,6 +50,7 @@ class ForeignSource:
         self._seen = self._state()
         self._lock = threading.Lock()
         self._map: IdMap | None = None
+        self._all_labels: np.ndarray | None = None
         self._spool: Spool | None = None
         self._file = Stored(self._index, shown)
         self._reader = Reader(self._file)
@@ -212,7 +213,10 @@ class ForeignSource:
     def _labels_at(self, rows: np.ndarray) -> np.ndarray:
         if not self.facts.labelled:
             return rows
-        return np.array([self._reader.labels(int(row), 1)[0] for row in rows], dtype=np.int64)
+        if self._all_labels is None:
+            self._all_labels = np.concatenate([part for _, part in self._labels()] or [np.empty(0, dtype=np.int64)])
+        found: np.ndarray = self._all_labels[rows]
+        return found
 
     def _take(self, rows: np.ndarray) -> Page:
         return self._page(self._labels_at(rows), self._reader.take(rows))

@@ -67,19 +67,33 @@ class Log:
             os.ftruncate(self._vectors, reserved)
 
     def replay(self) -> Iterator[Frame]:
-        """Yield every whole frame; what comes after the last one is cut off."""
+        """Yield every whole frame; what a crash left of a last one is cut off. Raises ArchiveCorrupt."""
         size = os.fstat(self._log).st_size
         room = os.fstat(self._vectors).st_size
         while (frame := self._frame(self._end, size)) is not None:
             if self._vectors_end + frame.vector_bytes > room:
-                raise corrupt(self.shown, "the staged vectors end before their log", "remove the folder `staging`")
+                raise corrupt(self.shown, "the staged vectors end before their log", f"remove the folder {self.folder}")
             self._end = frame.at + frame.length
             self._vectors_end += frame.vector_bytes
             yield frame
+        self._require_end(size)
         os.ftruncate(self._log, self._end)
         os.ftruncate(self._vectors, self._vectors_end)
         os.lseek(self._log, self._end, os.SEEK_SET)
         os.lseek(self._vectors, self._vectors_end, os.SEEK_SET)
+
+    def _require_end(self, size: int) -> None:
+        """Raise ArchiveCorrupt when whole frames follow a broken one: a crash breaks nothing but the last."""
+        rest = os.pread(self._log, size - self._end, self._end)
+        at = rest.find(_MAGIC, 1)
+        while at >= 0:
+            if self._frame(self._end + at, size) is not None:
+                raise corrupt(
+                    self.shown,
+                    "a batch in the middle of what was staged is damaged",
+                    f"remove the folder {self.folder}, then sync with --level deep",
+                )
+            at = rest.find(_MAGIC, at + 1)
 
     def first(self) -> Frame | None:
         """Return the first frame, None when there is no whole one."""

@@ -75,13 +75,13 @@ class Spool:
     def lonely(self, among: np.ndarray) -> tuple[int, list[str]]:
         """Return how many ids have a number that is none of `among`, and a few of them."""
         held = np.sort(among)
-        count, examples = 0, []
+        count, examples = 0, list[str]()
         with self._lock:
-            for number, name in self._db.execute("SELECT number, id FROM numbered"):
-                at = int(np.searchsorted(held, number))
-                if at == len(held) or held[at] != number:
-                    count += 1
-                    examples += [name] if len(examples) < 3 else []
+            cursor = self._db.execute("SELECT number, id FROM numbered")
+            while rows := cursor.fetchmany(_AT_ONCE):
+                alone = ~np.isin(np.array([row[0] for row in rows], dtype=np.int64), held)
+                count += int(alone.sum())
+                examples += [rows[at][1] for at in np.flatnonzero(alone)[: 3 - len(examples)]]
         return count, examples
 
     def spare(self) -> int:
