@@ -138,6 +138,19 @@ def test_too_many_deletions_are_refused_before_anything_is_written(
     assert run(documents).deleted == 10
 
 
+def test_a_source_with_too_many_deletions_holds_up_the_others_before_they_are_written(
+    run: Indexed, rows: Callable[[], dict[str, str]]
+) -> None:
+    one, two = Shelf({"eins": "erster Text"}, "one"), shelf(60)
+    run([one, two])
+    before = rows()
+    one.texts["zwei"] = "noch ein Text"
+    two.texts = dict(list(two.texts.items())[:5])
+    with pytest.raises(MassDelete):
+        run([one, two])
+    assert rows() == before
+
+
 def test_another_model_is_an_error_that_names_both(run: Indexed, address: str) -> None:
     documents = shelf(2)
     run(documents)

@@ -185,7 +185,9 @@ class Act:
         parts = [SourceRun(run, one, cut, dead) for one, (cut, _) in zip(self.scans, self._chunkers, strict=True)]
         try:
             for part, (_, spec), origin in zip(parts, self._chunkers, self._origins, strict=True):
-                part.go(spec, origin)
+                part.look(spec, origin)
+            for part in parts:
+                part.go()
             self.place.finish(run.generation.space, _chunks(run))
             for part in parts:
                 part.finish()

@@ -35,7 +35,7 @@ from wherry.moving.streams import ahead
 
 # So many chunks travel together: enough to keep a model busy, few enough to be searchable soon.
 GROUP_CHUNKS = 512
-GROUP_DOCUMENTS = 256
+GROUP_DOCUMENTS = 512
 # Documents that cannot be read now are tried in every run; with more of them the run looks at everything.
 _MOST_UNREAD = 100
 _LEAST_GUARDED, _GUARDED_SHARE = 10, 0.2
@@ -111,15 +111,19 @@ class SourceRun:
         self._read: dict[str, bytes | None] = {}
         self._letters = 0
         self._unread: list[str] = []
+        self._work: list[Listed] = []
 
-    def go(self, chunker_spec: str, origin: str | None) -> None:
-        """Index the source; both are kept so that it can be opened again.
+    def look(self, chunker_spec: str, origin: str | None) -> None:
+        """Find out what there is to do; both are kept so that the source can be opened again.
 
-        Raises MassDelete, Busy, and what stores and models raise.
+        Raises MassDelete, before a document of any source is written.
         """
-        run = self.run
-        self.manifest.soil(run.database, chunker_spec, origin, self.recipe)
-        work = self._look()
+        self.manifest.soil(self.run.database, chunker_spec, origin, self.recipe)
+        self._work = self._look()
+
+    def go(self) -> None:
+        """Do what `look` found. Raises Busy, and what stores and models raise."""
+        run, work = self.run, self._work
         run.statistics.scanned += len(self.scan.listed)
         run.statistics.unchanged += len(self.scan.listed) - len(work)
         run.total += len(work)
