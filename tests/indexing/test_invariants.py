@@ -324,3 +324,27 @@ def test_pgvector_index_is_built_after_the_load_beside_readers_and_is_valid(
     pg.execute(f"DROP INDEX {name}_embedding_idx")
     documents = shelf(31)
     assert any("CREATE INDEX CONCURRENTLY" in line for line in statements(lambda: run(documents)))
+
+
+def test_a_service_that_serves_metrics_gets_the_numbers_of_each_run(run: Indexed, address: str) -> None:
+    import prometheus_client
+
+    def read(name: str, **labels: str) -> float | None:
+        return prometheus_client.REGISTRY.get_sample_value(name, {"index": address, **labels})
+
+    documents = shelf(5)
+    run(documents)
+    assert read("wherry_index_documents_total", kind="new") == 5
+    assert read("wherry_index_chunks_total", how="embedded") == 11
+    documents.texts["kaputt"] = "%BROKEN"
+    run(documents)
+    assert read("wherry_index_failed_documents") == 1
+    assert read("wherry_index_runs_total", state="done") == 2
+    documents.texts["neu"] = "neuer Text"
+    failing = Counting()
+    failing.down = "neuer"
+    with pytest.raises(Unreachable):
+        index(documents, address + "_b", embedder=impatient(failing), chunker=Paragraphs())
+    assert prometheus_client.REGISTRY.get_sample_value(
+        "wherry_index_runs_total", {"index": address + "_b", "state": "failed"}
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 from wherry.address import Address
 from wherry.errors import WherryError
-from wherry.indexing import letters
+from wherry.indexing import letters, metrics
 from wherry.indexing.base import Chunker
 from wherry.indexing.fingerprints import recipe_fp
 from wherry.indexing.lease import LEASE_S, Lease, held
@@ -196,6 +197,8 @@ class Act:
             raise
         finally:
             run.statistics.tokens, run.statistics.cost = self.model.spent_since(before)
+            state = "done" if sys.exc_info()[0] is None else "failed"
+            metrics.observe(self.place.target.shown, run.statistics, state, time.monotonic() - self.started)
 
     def _result(
         self, numbers: Statistics, run: str, generation: int, failures: tuple, notes: tuple[str, ...]
