@@ -177,3 +177,17 @@ def test_without_kiwi_pieces_are_made_and_kiwi_names_its_extra(monkeypatch: pyte
     with pytest.raises(MissingExtra) as raised:
         tokenizer("kiwi")
     assert "wherry[korean]" in raised.value.next
+
+
+@pytest.mark.parametrize(
+    ("question", "left"),
+    [
+        ("혈압은 왜 오르나요?", "혈압은 오르"),
+        ("수술비가 얼마예요", "수술비가"),
+        ("대한민국의 수도는 어디인가요", "대한민국의 수도는"),
+        ("왜곡된 시간", "왜곡된 시간"),
+        ("무엇인가요?", "무엇인가요?"),
+    ],
+)
+def test_only_what_asks_is_taken_out_of_a_question(question: str, left: str) -> None:
+    assert korean.content(question) == left

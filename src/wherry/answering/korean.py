@@ -17,11 +17,11 @@ _ENDINGS = """
 됩니다 되나요 하나요 한가요 할까요 될까요 나요 까요 가요 어요 아요 는데 은데 는지 은지 던 던데 들 들이 들은 들을
 들의 들에 적 적인 적으로 대해 습니다 습니까 었다 았다 었던 았던 으며 으면 으니 니까 거나 지만 려면 으려면
 """
-# A word that begins like this carries no content in a question.
+# What begins like this carries no content in a question, and what is exactly this: 대한 asks, 대한민국 does not.
 _ASKING = re.compile(
-    "무엇|무슨|뭐|뭘|뭔|어떻게|어떤|어떡|언제|어디|누구|누가|얼마|몇|왜|알려|주세요|주십|어느|어때|어떨|있나요|없나요"
-    "|있을까|할까|되나요|하나요|인가요|건가요|거예요|거죠|건가|괜찮|무얼|합니까|됩니까|있는|하는|되는|것은|것이|것을"
-    "|수|것|때|있|없|대해|대한"
+    "(?:무엇|무슨|뭐|뭘|뭔|어떻게|어떤|어떡|언제|어디|누구|얼마|알려|주세요|주십|어느|어때|어떨|괜찮|무얼|할까|합니까"
+    "|됩니까|되나요|하나요|인가요|건가|거예요|거죠|있|없|하는|되는|몇|때문).*"
+    "|누가|왜|왜요|수|수가|수는|수도|것|것은|것이|것을|때|때는|때에|대해|대한|대하여"
 )
 _ASKING_ENDINGS = """
 인가요 인가 나요 까요 습니까 입니까 합니까 됩니까 하나요 되나요 한가요 할까요 될까요 예요 이에요 이죠 하죠 되죠 죠
@@ -47,5 +47,5 @@ def stem(word: str) -> str:
 def content(question: str) -> str:
     """Return a question without the words and endings that only ask; all of it when nothing would be left."""
     words = (word.strip(_MARKS) for word in question.split())
-    kept = [_ASKING_ENDING.sub("", word, count=1) for word in words if not _ASKING.match(word)]
+    kept = [_ASKING_ENDING.sub("", word, count=1) for word in words if not _ASKING.fullmatch(word)]
     return " ".join(kept) if any(kept) else question
