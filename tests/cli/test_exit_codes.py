@@ -15,11 +15,13 @@ from wherry.testing.samples import sample
 # The contract, written out: a class that moves in the tree must not move its code.
 CODES = {
     1: "Different",
-    2: "WherryError Usage UnknownStore MissingExtra BadAddress Unsupported",
-    3: "Refused LossNotAccepted MassDelete SpaceMismatch UnknownMetric NotEnoughSpace",
-    4: "StoreError Unreachable TimedOut RateLimited NoSuchCollection AuthFailed DiskFull Rejected",
+    2: "WherryError Usage UnknownStore UnknownModel NoModel MissingExtra NoSuchRoute BadAddress WrongDimension "
+    "Unsupported",
+    3: "Refused LossNotAccepted MassDelete SpaceMismatch UnknownMetric NotEnoughSpace NotVerified WouldLoseWrites",
+    4: "StoreError Unreachable TimedOut RateLimited SourceChanged NoSuchCollection NotListed AuthFailed "
+    "QuotaExceeded DiskFull Rejected",
     5: "BadRecord",
-    6: "Integrity ArchiveCorrupt JournalCorrupt ReadBackDiffers",
+    6: "Integrity ArchiveCorrupt JournalCorrupt BadAnswer ReadBackDiffers",
     7: "Busy",
     130: "Interrupted",
 }
