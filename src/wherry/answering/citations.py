@@ -24,7 +24,7 @@ _PART = re.compile(r"(\d+)(?:\s*[~–-]\s*(\d+))?")
 # What may still become a citation when more arrives.
 _BRACKET = re.compile(r"[\[【][^\]】\n]{0,200}(?:[\]】]|\Z)")
 _LINK = re.compile(
-    r"(?:\b[a-z][a-z0-9+.-]{1,30}://|\bwww\.|(?<!\w)//(?=[\w.-]+\.\w)|\b(?:javascript|vbscript|data|mailto|file|blob):(?=\S))"
+    r"(?:[a-z][a-z0-9+.-]{1,30}://|\bwww\.|(?<!\w)//(?=[\w.-]+\.\w)|\b(?:javascript|vbscript|data|mailto|file|blob):(?=\S))"
     r"[^\s<>\"'`\[\](){}|\\가-힣]*",
     re.I,
 )

@@ -4,6 +4,7 @@
     strategies    hypothesis strategies of hostile records
     samples       deterministic batches
     faults        any store, made to fail; crash: processes that are killed
+    obedient      a chat model that does whatever it reads
     qdrant_server, llamacloud_server
                   services on the loopback address that speak their documented interfaces
 
