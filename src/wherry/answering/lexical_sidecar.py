@@ -244,7 +244,8 @@ def _best(
                 rows = rows[conditions.fitting(part.segment, rows, where)]
             names = part.segment.rows.column("id").take(rows).to_pylist() if len(rows) else []
             found += [Ranked(n, float(everything[starts[number] + r])) for n, r in zip(names, rows, strict=True)]
-        left = np.setdiff1d(left, chosen, assume_unique=True)
+        if len(found) < k:
+            left = np.setdiff1d(left, chosen, assume_unique=True)
         room *= 4
     return sorted(found, key=lambda hit: (-hit.score, hit.id))[:k]
 
