@@ -6,6 +6,7 @@ and becomes ArchiveCorrupt here.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ import numpy as np
 from wherry.errors import ArchiveCorrupt, Unsupported
 from wherry.stores.faiss.files import Stored, corrupt
 
+_PIPE_BYTES = 1 << 20
 _CHILD = Path(__file__).with_name("child.py")
 # Far beyond what the limits of the process itself allow: for one that waits without working.
 _PATIENCE_S = 600.0
@@ -96,12 +99,12 @@ class Reader:
         data = np.ascontiguousarray(vector, dtype=np.float32).tobytes()
         return np.frombuffer(self._ask({"do": "search", "k": k, "exact": exact}, data), dtype=np.int64)
 
-    def _matrix(self, data: bytes, rows: int) -> np.ndarray:
+    def _matrix(self, data: bytearray, rows: int) -> np.ndarray:
         if len(data) != 4 * rows * self.facts.dimension:
             raise self._broken("it gives another number of vectors than it announced")
         return np.frombuffer(data, dtype=np.float32).reshape(rows, self.facts.dimension)
 
-    def _ask(self, order: dict[str, Any], data: bytes = b"") -> bytes:
+    def _ask(self, order: dict[str, Any], data: bytes = b"") -> bytearray:
         with self._lock:
             message = json.dumps(order | {"bytes": len(data)}).encode() + b"\n" + data
             try:
@@ -111,26 +114,29 @@ class Reader:
                 raise self._ended() from None
             return self._reply(_PATIENCE_S)[1]
 
-    def _reply(self, seconds: float) -> tuple[dict[str, Any], bytes]:
+    def _reply(self, seconds: float) -> tuple[dict[str, Any], bytearray]:
         """Read one reply: a line of JSON and the raw bytes it announces."""
         until = time.monotonic() + seconds
-        data = bytearray()
-        while (end := data.find(b"\n")) < 0:
-            data += self._read(until, 1 << 16)
-        head: dict[str, Any] = json.loads(bytes(data[:end]))
-        length, body = head.get("bytes", 0), data[end + 1 :]
-        while len(body) < length:
-            body += self._read(until, length - len(body))
-        return head, bytes(body)
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            # A byte at a time: what follows the line goes into its place without a copy.
+            line += self._read(until, bytearray(1))
+        head: dict[str, Any] = json.loads(line)
+        body = bytearray(head.get("bytes", 0))
+        view, at = memoryview(body), 0
+        while at < len(body):
+            at += len(self._read(until, view[at:]))
+        return head, body
 
-    def _read(self, until: float, most: int) -> bytes:
+    def _read(self, until: float, room: bytearray | memoryview) -> memoryview:
+        """Read into `room`; return the part of it that was filled."""
         ready, _, _ = select.select([self._replies], [], [], max(0.0, until - time.monotonic()))
         if not ready:
             raise self._broken("FAISS does not come to an end with it")
-        part = os.read(self._replies, min(most, 1 << 20))
-        if not part:
+        length = os.readv(self._replies, [room])
+        if not length:
             raise self._ended()
-        return part
+        return memoryview(room)[:length]
 
     def _ended(self) -> ArchiveCorrupt:
         """Return the error for a process that is gone, saying how it went."""
@@ -179,6 +185,10 @@ def _started(file: Stored) -> tuple[subprocess.Popen[bytes], int, int]:
     theirs_in, commands = os.pipe()
     replies, theirs_out = os.pipe()
     descriptor = file.source.fileno()
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        # Larger than usual, so that the two processes wait for each other less; a system may have its limits.
+        with suppress(OSError):
+            fcntl.fcntl(replies, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     try:
         process = subprocess.Popen(
             # -P: modules beside the script must not take the place of packages.
