@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from pathlib import Path
 
@@ -13,7 +12,6 @@ def resident() -> int | None:
     """Return the bytes of memory that this process holds now, None where the system does not say."""
     if not _STATM.exists():
         return None
-    gc.collect()
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

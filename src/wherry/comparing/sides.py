@@ -15,13 +15,15 @@ from wherry.address import Address
 from wherry.answering.search import Searcher, resolved
 from wherry.comparing.footprint import growth, resident
 from wherry.comparing.questions import Question, Recorded
-from wherry.errors import NoModel, Unsupported, Usage
+from wherry.errors import AuthFailed, MissingExtra, NoModel, UnknownModel, Unsupported, Usage
 from wherry.models.base import Embedder
 from wherry.moving.opening import is_place, reading
 from wherry.stores.base import Collection, Hit, Readable, Searchable
 
 RECORDED = "recorded"
 End = str | Path | Address | Readable
+# Why no model embeds the questions of a side here.
+_NO_MODEL = (NoModel, UnknownModel, MissingExtra, AuthFailed)
 Heard = tuple[tuple[Hit, ...], float]
 
 
@@ -154,20 +156,22 @@ def _model_of(side: Side, sides: list[Side]) -> Embedder | None:
     """Return what embeds the questions of a side: its own model, or another side's that does not contradict it."""
     try:
         return side.searcher.embedder
-    except NoModel:
-        for other in sides:
-            if other is not side and (found := _lent(side, other)) is not None:
-                side.notes.append(
-                    f"the collection names no model; {found.spec}, the other side's, embeds its questions"
-                )
-                return found
+    except _NO_MODEL as error:
         if side.retrieves:
-            side.notes.append("the service embeds questions itself; its recall cannot be measured without its model")
+            side.notes.append(f"the service embeds questions itself; its recall is not measured: {error.what}")
             return None
-        raise
+        if not isinstance(error, NoModel):
+            raise
+        lent = next((found for other in sides if (found := _lent(side, other)) is not None), None)
+        if lent is None:
+            raise
+        side.notes.append(f"it names no model; {lent.spec}, the other side's, embeds its questions")
+        return lent
 
 
 def _lent(side: Side, other: Side) -> Embedder | None:
+    if other is side:
+        return None
     try:
         lent = other.searcher.embedder
     except NoModel:

@@ -59,12 +59,18 @@ def measure(store: Readable, truth: Truth, wanted: Sequence[Iterable[str]]) -> N
     questions: dict[str, list[int]] = {}
     for number, names in enumerate(missing):
         for name in names if truth.queries[number] is not None else ():
-            questions.setdefault(name, []).append(number)
+            if _is_unicode(name):
+                questions.setdefault(name, []).append(number)
     names = sorted(questions)
     for start in range(0, len(names), _FETCHED):
         found = store.fetch(pa.array(names[start : start + _FETCHED], pa.string())).records
         if found.num_rows:
             _note(truth, found, questions)
+
+
+def _is_unicode(name: str) -> bool:
+    """Tell whether a store can hold an id: recorded answers may name anything."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _note(truth: Truth, found: pa.RecordBatch, questions: Mapping[str, list[int]]) -> None:
