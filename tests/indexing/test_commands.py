@@ -35,12 +35,12 @@ def wherry(pg: psycopg.Connection, capsys: pytest.CaptureFixture[str]) -> Wherry
 
 
 @pytest.fixture
-def docs(tmp_path: Path) -> Path:
-    """A folder of guides."""
+def docs(tmp_path: Path, name: str) -> Path:
+    """A folder of guides, whose texts no other test paid for."""
     folder = tmp_path / "docs"
     folder.mkdir()
     for number in range(4):
-        (folder / f"안내-{number}.md").write_text(f"# 안내 {number}\n\n공복 혈당 {number}은 금식한 뒤에 잽니다.\n")
+        (folder / f"안내-{number}.md").write_text(f"# 안내 {number}\n\n공복 혈당 {number}은 금식한 뒤에 잽니다. {name}\n")
     return folder
 
 
