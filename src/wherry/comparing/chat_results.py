@@ -8,6 +8,7 @@ from typing import Any
 
 from wherry.answering.evaluation_metrics import Interval
 from wherry.comparing.chat_metrics import NO_CITATIONS, Citations
+from wherry.comparing.costs import rounded
 from wherry.comparing.results import NAMES, Bar, plain
 from wherry.errors import Different
 
@@ -74,9 +75,9 @@ class ModelReport:
             "tokens_in": self.tokens_in,
             "tokens_out": self.tokens_out,
             "cost": {
-                "asked": self.cost,
-                "per_question": self.per_question,
-                "per_month": self.per_month,
+                "asked": rounded(self.cost),
+                "per_question": rounded(self.per_question),
+                "per_month": rounded(self.per_month),
                 "questions_per_month": self.queries,
             },
             "citations_kept": plain(self.cited),

@@ -29,8 +29,8 @@ class Cost:
     def to_dict(self) -> dict[str, Any]:
         """Return the cost as a JSON object."""
         return {
-            "per_query": _rounded(self.per_query),
-            "per_month": _rounded(self.per_month),
+            "per_query": rounded(self.per_query),
+            "per_month": rounded(self.per_month),
             "queries_per_month": self.queries,
             "unknown": list(self.unknown),
         }
@@ -60,5 +60,6 @@ def _keyed(address: str) -> str:
     return address if address.startswith(f"{scheme}:") else f"{scheme}:{address}"
 
 
-def _rounded(dollars: float | None) -> float | None:
+def rounded(dollars: float | None) -> float | None:
+    """Return an amount with the six digits that are worth printing."""
     return None if dollars is None else float(f"{dollars:.6g}")

@@ -123,5 +123,5 @@ def _missed(bar: Bar) -> str:
 
 
 def _differ(found: Comparison) -> str:
-    many = f"{found.differing:,} are" if found.differing else "none is"
+    many = {0: "none is", 1: "one is"}.get(found.differing, f"{found.differing:,} are")
     return f"{many} answered differently; at most {found.at_most:.1%} of all such questions could be (95 %)"
