@@ -10,7 +10,7 @@ import pytest
 
 import wherry
 from tests.answering.shelves import EMBEDDER, fill
-from wherry.answering.hits import Hit
+from wherry.answering.hits import Hit, Part
 from wherry.answering.reorder import days_since, decayed, reranked
 from wherry.cli import main
 from wherry.errors import Usage
@@ -21,7 +21,8 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def hit(name: str, similarity: float, day: object = None) -> Hit:
     """Return a hit by vectors with a date."""
-    return Hit(name, similarity, 1 - similarity, None, {"day": day}, similarity, {}, Metric.COSINE)
+    parts = {"vector": Part(1, similarity, similarity)}
+    return Hit(name, similarity, 1 - similarity, None, {"day": day}, similarity, parts, Metric.COSINE)
 
 
 @pytest.mark.parametrize(
@@ -102,3 +103,15 @@ def test_the_command_takes_a_date(name: str, capsys: pytest.CaptureFixture[str])
     assert main(["search", "혈압", "--in", address, "--decay", "day", "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
     assert [one["id"] for one in value["hits"]] == ["new", "old"]
+
+
+def test_relevance_follows_what_the_hits_are_ordered_by() -> None:
+    near = [Hit(n, -d, d, None, {}, -d, {"vector": Part(1, -d, -d)}, Metric.L2) for n, d in (("a", 1.0), ("b", 3.0))]
+    assert [one.score for one in decayed(near, "day", NOW)] == pytest.approx([0.7 / 2, 0.7 / 4])
+    # A vector leg that weighs nothing gives no order to what words found.
+    fused = [
+        Hit(n, s, 1 - s, None, {}, w / 61, {"lexical": Part(1, w, 1 / 61), "vector": Part(40, s, 0.0)}, Metric.COSINE)
+        for n, s, w in (("a", 0.1, 9.0), ("b", 0.9, 8.0))
+    ]
+    assert [one.score for one in decayed(fused, "day", NOW)] == pytest.approx([0.7, 0.7 * 8 / 9])
+    assert decayed([], "day", NOW) == ()

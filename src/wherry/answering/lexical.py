@@ -167,7 +167,7 @@ def _write(lexical: Lexical, tokenizer: Tokenizer, page: Page, step: Step, held:
     step.read += len(ids)
     if held:
         keep = _changed(ids, texts, metadata, held)
-        ids, texts, metadata = ([column[row] for row in keep] for column in (ids, texts, metadata))
+        ids, texts, metadata = [ids[at] for at in keep], [texts[at] for at in keep], [metadata[at] for at in keep]
     if ids:
         lexical.update(tokenizer.bags(ids, texts, metadata))
         step.written += len(ids)

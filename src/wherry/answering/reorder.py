@@ -2,7 +2,8 @@
 
 Time decay:  score = 0.7 * relevance + 0.3 / (1 + ln(days + 1))
 
-relevance is the cosine similarity where there is one, else the share of the best hit's score. days runs from the
+relevance is between 0 and 1: by vectors the cosine similarity, or 1 / (1 + distance); by words the share of the best
+hit's score; of both, these two by what each leg weighed. days runs from the
 date in the metadata to now: a date in the future counts as today, one without a zone as UTC, and a hit without a
 date gets nothing for being new.
 """
@@ -11,13 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 from wherry.answering.hits import Hit, Part
 from wherry.errors import Usage
 from wherry.space import Metric
+from wherry.stores.lexical import SMOOTHING
 
 RELEVANCE, RECENCY = 0.7, 0.3
 Reranker = Callable[[str, Sequence[Hit]], Sequence[float]]
@@ -29,8 +31,8 @@ _DAY_S = 86_400
 def decayed(hits: Sequence[Hit], key: str, now: datetime | None = None) -> tuple[Hit, ...]:
     """Return hits by relevance and by how new the date under a key of their metadata is."""
     now = now or datetime.now(UTC)
-    most = max((hit.score for hit in hits), default=0.0)
-    return _ordered([_decayed(hit, key, now, most) for hit in hits])
+    scale = _Scale.of(hits)
+    return _ordered([_decayed(hit, key, now, scale.relevance(hit)) for hit in hits])
 
 
 def reranked(question: str, hits: Sequence[Hit], reranker: Reranker) -> tuple[Hit, ...]:
@@ -52,11 +54,40 @@ def days_since(value: Any, now: datetime) -> float | None:
     return None if moment is None else max(0.0, (now - moment).total_seconds() / _DAY_S)
 
 
-def _decayed(hit: Hit, key: str, now: datetime, most: float) -> Hit:
-    if hit.similarity is not None and hit.metric is Metric.COSINE:
-        relevance = hit.similarity
-    else:
-        relevance = hit.score / most if most > 0 else 0.0
+@dataclass(frozen=True)
+class _Scale:
+    """What the scores of some hits are measured by. most: the best score of each leg. weights: of each leg."""
+
+    most: dict[str, float]
+    weights: dict[str, float]
+
+    @classmethod
+    def of(cls, hits: Sequence[Hit]) -> _Scale:
+        """Return the scale of hits; their shares tell what each leg weighed."""
+        most: dict[str, float] = {}
+        weights: dict[str, float] = {}
+        for hit in hits:
+            for leg, part in hit.parts.items():
+                most[leg] = max(most.get(leg, 0.0), part.score)
+                weights[leg] = max(weights.get(leg, 0.0), part.share * (SMOOTHING + part.rank))
+        return cls(most, weights if len(weights) > 1 else dict.fromkeys(weights, 1.0))
+
+    def relevance(self, hit: Hit) -> float:
+        """Return how relevant a hit is, from 0 to 1; a leg that weighs nothing has no say."""
+        whole = sum(self.weights.values())
+        own = sum(weight * self._of(leg, hit) for leg, weight in self.weights.items() if weight and leg in hit.parts)
+        return own / whole if whole else 0.0
+
+    def _of(self, leg: str, hit: Hit) -> float:
+        part = hit.parts[leg]
+        if leg == "vector" and hit.metric is Metric.COSINE:
+            return part.score
+        if leg == "vector" and hit.metric in (Metric.L2, Metric.L1) and hit.distance is not None:
+            return 1 / (1 + hit.distance)
+        return part.score / self.most[leg] if self.most[leg] > 0 else 0.0
+
+
+def _decayed(hit: Hit, key: str, now: datetime, relevance: float) -> Hit:
     days = days_since(hit.metadata.get(key), now)
     recency = 0.0 if days is None else 1 / (1 + math.log(days + 1))
     parts = {**hit.parts, "recency": Part(0, recency, RECENCY * recency)}
