@@ -20,13 +20,14 @@ from wherry.indexing.generations import rebuild
 from wherry.indexing.results import IndexResult
 from wherry.indexing.status import status
 from wherry.record import to_records
+from wherry.stores.base import Index
 from wherry.stores.registry import open_source, open_target
 from wherry.testing.faults import Calls, Fault, Moment, faulty
 
 Act = Callable[..., IndexResult]
 
 
-@pytest.fixture(params=["memory", "chroma", "qdrant"])
+@pytest.fixture(params=["memory", "chroma", "qdrant", "faiss"])
 def address(request: pytest.FixtureRequest, name: str, pg: psycopg.Connection) -> Iterator[str]:
     """A collection of an engine that is not PostgreSQL."""
     if request.param == "memory":
@@ -100,6 +101,23 @@ def test_what_a_crash_left_is_put_right_wherever_it_was(pg: psycopg.Connection, 
     assert at > 3
 
 
+def test_an_engine_that_publishes_at_the_end_and_dies_before_it(act: Act, address: str, model: Counting) -> None:
+    """Its manifest is ahead of it then: what was written in vain, and deleted in vain, is done again for nothing."""
+    act(BEFORE)
+    calls = Calls(at=1, fault=Fault(Moment.BEFORE, Unreachable), only=("finish",))
+    with (
+        patch("wherry.indexing.elsewhere.open_target", lambda where: faulty(open_target(where), calls)),
+        pytest.raises(Unreachable),
+    ):
+        act(AFTER)
+    model.texts.clear()
+    act(AFTER)
+    assert paragraphs(address) == split(AFTER)
+    assert verify(address, deep=True).sound
+    assert not model.paid
+    assert act(AFTER).run == ""
+
+
 def test_a_document_that_changed_again_after_a_crash_leaves_no_strangers(
     pg: psycopg.Connection, name: str, model: Counting
 ) -> None:
@@ -126,6 +144,7 @@ def test_records_that_vanish_are_found_and_mended(act: Act, address: str, model:
     store = open_target(address)
     ids = [name for part in store.ids() for name in part.to_pylist()]
     store.delete(pa.array(ids[:2], pa.string()))
+    store.finish(store.describe().space, Index("hnsw"))
     store.close()
     found = verify(address)
     assert not found.sound

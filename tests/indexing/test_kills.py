@@ -166,7 +166,7 @@ def strike(kind: str, pg: psycopg.Connection, folder: Path, at: int, after: bool
         assert scene.documents() == {name: text.split("\n\n") for name, text in scene.settled.items()}
 
 
-@pytest.mark.parametrize(("kind", "step"), [("first", 11), ("change", 11), ("rebuild", 13), ("rollback", 9)])
+@pytest.mark.parametrize(("kind", "step"), [("first", 17), ("change", 15), ("rebuild", 23), ("rollback", 13)])
 def test_some_statements_of_each_act(kind: str, step: int, pg: psycopg.Connection, tmp_path: Path) -> None:
     count = points(kind, pg, tmp_path)
     assert count > 15

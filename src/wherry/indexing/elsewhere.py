@@ -42,6 +42,7 @@ class StorePlace:
         self.database = Database(server_of(Address("pgvector", ""), set()))
         self._store: Writable | None = None
         self._written = False
+        self._working_on: tuple[int, int] | None = None
 
     @property
     def store(self) -> Writable:
@@ -100,13 +101,14 @@ class StorePlace:
 
     def recover(self, database: Database, lease: Lease, generation: int) -> None:
         """Put up what a run that ended early may have left half done, and remove what nobody would find."""
-        found = intents.pending(database, lease.index, generation)
+        found = intents.left(database, lease.index, generation)
+        self._working_on = (lease.index, generation)
         for source in sorted({intent.source for intent in found}):
             mine = [intent for intent in found if intent.source == source]
             manifest = Manifest(lease.index, generation, source)
             known = manifest.known(database, [intent.document for intent in mine])
             kept = {name for one in known.values() for name in chunk_ids(source, one.id, one.chunk_fps)}
-            self._delete([name for intent in mine for name in intent.put if name not in kept])
+            self._delete([n for intent in mine for n in (*intent.put, *intent.drop) if n not in kept])
             with database.begin() as connection:
                 lease.require(connection)
                 intents.mark(connection, manifest.key, [intent.document for intent in mine])
@@ -133,10 +135,7 @@ class StorePlace:
     def change(
         self, connection: psycopg.Connection, manifest: Manifest, changes: Sequence[Change], settings: bytes
     ) -> None:
-        """Forget the notes: the collection has what the manifest is about to say."""
-        names = [change.document.id for change in changes]
-        names += [change.known.id for change in changes if change.known is not None]
-        intents.settle(connection, manifest.key, names)
+        """Do nothing more: the notes are kept until `finish`, for the manifest is ahead of the store until then."""
 
     def announce_gone(self, database: Database, lease: Lease, manifest: Manifest, documents: Sequence[Known]) -> None:
         """Note which documents are about to be removed, and remove them."""
@@ -148,8 +147,7 @@ class StorePlace:
         intents.ready(database, manifest.key, [one.id for one in documents])
 
     def drop(self, connection: psycopg.Connection, manifest: Manifest, documents: Sequence[Known]) -> None:
-        """Forget the notes of documents that were removed."""
-        intents.settle(connection, manifest.key, [one.id for one in documents])
+        """Do nothing more, like `change`."""
 
     def row_ids(self, source: str, document: Known) -> list[str]:
         """Return the ids of a document's chunks, in order."""
@@ -192,6 +190,8 @@ class StorePlace:
         if self._written:
             self.store.finish(self._stated(space), Index("hnsw"))
             self._written = False
+        if self._working_on is not None:
+            intents.settle(self.database, *self._working_on)
 
     def close(self) -> None:
         """Close the store and the connection; a second call does nothing."""

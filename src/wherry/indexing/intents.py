@@ -28,7 +28,8 @@ WHERE "index" = $1 AND generation = $2 AND source = $3 AND document = ANY ($4::t
 _SETTLED = """
 DELETE FROM wherry.intents WHERE "index" = $1 AND generation = $2 AND source = $3 AND document = ANY ($4::text[])
 """
-_PENDING = 'SELECT source, document, put FROM wherry.intents WHERE "index" = $1 AND generation = $2 ORDER BY 1, 2'
+_ALL_SETTLED = "DELETE FROM wherry.intents WHERE \"index\" = $1 AND generation = $2 AND state = 'ready'"
+_LEFT = 'SELECT source, document, put, drop FROM wherry.intents WHERE "index" = $1 AND generation = $2 ORDER BY 1, 2'
 _MARK = """
 UPDATE wherry.documents SET source_fp = NULL, mtime_ns = NULL
 WHERE "index" = $1 AND generation = $2 AND source = $3 AND id = ANY ($4::text[])
@@ -37,11 +38,12 @@ WHERE "index" = $1 AND generation = $2 AND source = $3 AND id = ANY ($4::text[])
 
 @dataclass(frozen=True)
 class Intent:
-    """A write that was begun. put: ids that may be in the store now."""
+    """A write that was begun. put: ids that may be in the store now; drop: ids that may still be."""
 
     source: str
     document: str
     put: tuple[str, ...]
+    drop: tuple[str, ...]
 
 
 def note(connection: psycopg.Connection, key: tuple[int, int, str], changes: Sequence[Change]) -> list[str]:
@@ -71,17 +73,18 @@ def ready(database: Database, key: tuple[int, int, str], documents: Sequence[str
     database.tell(_READY, [*key, list(documents)])
 
 
-def settle(connection: psycopg.Connection, key: tuple[int, int, str], documents: Sequence[str]) -> None:
-    """Forget the notes, within the transaction that writes the manifest."""
-    connection.execute(_SETTLED, [*key, list(documents)])
+def settle(database: Database, index: int, generation: int) -> None:
+    """Forget the notes of what the store has for good: some engines publish nothing before they are told to."""
+    database.tell(_ALL_SETTLED, [index, generation])
 
 
-def pending(database: Database, index: int, generation: int) -> list[Intent]:
-    """Return the writes that are not known to have ended."""
-    return [Intent(row[0], row[1], tuple(row[2])) for row in database.ask(_PENDING, [index, generation])]
+def left(database: Database, index: int, generation: int) -> list[Intent]:
+    """Return the writes that are not known to be in the store for good."""
+    rows = database.ask(_LEFT, [index, generation])
+    return [Intent(row[0], row[1], tuple(row[2]), tuple(row[3])) for row in rows]
 
 
 def mark(connection: psycopg.Connection, key: tuple[int, int, str], documents: Sequence[str]) -> None:
     """Mark documents to be written again whole, and forget their notes."""
     connection.execute(_MARK, [*key, list(documents)])
-    settle(connection, key, documents)
+    connection.execute(_SETTLED, [*key, list(documents)])
