@@ -2,7 +2,8 @@
 
 A health-checkup service leaves its cloud index: the export is checked, moved to PostgreSQL, from
 there to Chroma, and back to a file; then the source changes, then the target is damaged behind
-Wherry's back. Everything is real: the engines, the runs, the damage. No key and no network needed.
+Wherry's back. At the end the questions asked of the export are asked again where the guides live now.
+Everything is real: the engines, the runs, the damage, the answers. No key and no network needed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import wherry
-from wherry.demo import edits, library
+from wherry.demo import asking, edits, library
 from wherry.errors import Integrity
 from wherry.moving.progress import Progress, silent
 
@@ -33,6 +34,8 @@ class _Stage:
     say: Say
     progress: Progress
     legs: list[dict[str, Any]] = field(default_factory=list)
+    before: list[wherry.Answer] = field(default_factory=list)
+    answers: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def export(self) -> str:
@@ -72,13 +75,17 @@ def play(folder: Path, say: Say, progress: Progress = silent) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     stage = _Stage(folder, say, progress)
     _clear(stage)
-    for act in (_export, _journey, _change, _damage):
+    for act in (_export, _journey, _change, _damage, _answers):
         act(stage)
     seconds = round(time.perf_counter() - started, 1)
     say(f"\nDone in {seconds} s. Everything is still there to look at:")
-    for command in (f"wherry verify {stage.table} {stage.chroma}", "wherry runs"):
+    for command in (
+        f"wherry verify {stage.table} {stage.chroma}",
+        f'wherry ask "{asking.QUESTIONS[0]}" --in {stage.chroma}',
+        "wherry runs",
+    ):
         stage.line(command)
-    return {"seconds": seconds, "folder": str(folder), "legs": stage.legs}
+    return {"seconds": seconds, "folder": str(folder), "legs": stage.legs, "answers": stage.answers}
 
 
 def _clear(stage: _Stage) -> None:
@@ -101,6 +108,8 @@ def _export(stage: _Stage) -> None:
     stage.line("checked: it is whole, and holds as many records of that dimension as it says")
     for record in library.sample(2):
         stage.line(f"   {record.id}  {_short(record.text or '')}")
+    stage.before = asking.answers(stage.export)
+    stage.line(f"asked {len(stage.before)} questions of it; the same ones come again at the end")
 
 
 def _journey(stage: _Stage) -> None:
@@ -162,6 +171,16 @@ def _damage(stage: _Stage) -> None:
     stage.line(f"sync    {mended.written} mended, {mended.deleted} stranger removed")
     stage.legs.append(mended.to_dict())
     _proved(stage, stage.table, stage.chroma)
+
+
+def _answers(stage: _Stage) -> None:
+    stage.title("7  The questions again: of the export before the move, and of Chroma after it")
+    after = asking.answers(stage.chroma)
+    asking.tell(stage.before, after, stage.line)
+    for before, now in zip(stage.before, after, strict=True):
+        _require(asking.same(before, now), f"the answer to {before.question!r} is another one after the move")
+        stage.answers.append({"question": now.question, "before": before.to_dict(), "after": now.to_dict()})
+    stage.line("        the same sentences of the same records, before and after")
 
 
 def _losses(plan: wherry.Plan) -> str:
