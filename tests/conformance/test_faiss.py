@@ -7,7 +7,7 @@ import shutil
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import faiss
@@ -44,6 +44,8 @@ class Faiss(Fixtures):
 
 class LlamaIndex(Faiss):
     """Folders as LlamaIndex's storage context persists them."""
+
+    long_texts_are_slow: ClassVar[bool] = True
 
     def address(self, name: str) -> str:
         return f"faiss:{self._path(name)}"

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of a sync from FAISS to FAISS: resumed, crossed with changes, equal."""
+"""SIGKILL at random moments of a sync from and to FAISS: resumed, crossed with changes, equal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.crash import acts
 from wherry.testing.crash import Ending, Runner
 
-ROUNDS, CAMPAIGN = 4, 60
+ROUNDS, CAMPAIGN = 3, 60
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +53,23 @@ def _survive(runner: Runner, pair: tuple[str, str], metric: str, rounds: int, fi
     return kills
 
 
-@pytest.mark.parametrize("metric", ["l2", "cosine"])
-def test_killed_at_a_random_moment(runner: Runner, tmp_path: Path, metric: str) -> None:
-    pair = (f"faiss:{tmp_path}/one#문서", f"faiss:{tmp_path}/two#문서")
-    _survive(runner, pair, metric, ROUNDS, random.randrange(10**6))
+PAIRS = {
+    "faiss to faiss": ("faiss:{}/one#문서", "faiss:{}/two#문서", "l2"),
+    "faiss to faiss, cosine": ("faiss:{}/one#문서", "faiss:{}/two#문서", "cosine"),
+    "parquet to faiss": ("{}/one.parquet", "faiss:{}/two#문서", "cosine"),
+    "faiss to parquet": ("faiss:{}/one#문서", "{}/two.parquet", "ip"),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_killed_at_a_random_moment(runner: Runner, tmp_path: Path, name: str) -> None:
+    source, target, metric = PAIRS[name]
+    _survive(runner, (source.format(tmp_path), target.format(tmp_path)), metric, ROUNDS, random.randrange(10**6))
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("metric", ["l2", "cosine"])
-def test_campaign_of_random_kills(runner: Runner, tmp_path: Path, metric: str) -> None:
-    pair = (f"faiss:{tmp_path}/one#문서", f"faiss:{tmp_path}/two#문서")
+@pytest.mark.parametrize("name", PAIRS)
+def test_campaign_of_random_kills(runner: Runner, tmp_path: Path, name: str) -> None:
+    source, target, metric = PAIRS[name]
+    pair = (source.format(tmp_path), target.format(tmp_path))
     assert _survive(runner, pair, metric, CAMPAIGN, random.randrange(10**6)) > CAMPAIGN // 4
