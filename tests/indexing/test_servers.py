@@ -11,8 +11,9 @@ from psycopg.conninfo import conninfo_to_dict
 from tests.indexing.conftest import Indexed
 from tests.indexing.kit import Counting, Paragraphs, Shelf
 from tests.indexing.test_index import shelf
-from wherry.errors import AuthFailed, Unsupported
+from wherry.errors import AuthFailed, NoSuchCollection, Unsupported
 from wherry.indexing.act import index
+from wherry.indexing.status import status
 from wherry.postgres import migrations, server
 from wherry.postgres.link import Server
 
@@ -66,6 +67,12 @@ def test_tables_of_an_earlier_version_are_brought_up_to_date(other: str, name: s
     with create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo)).connect() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "0001")
+    with pytest.raises(NoSuchCollection):
+        status(address)
     assert index(shelf(2), address, embedder=Counting(), chunker=Paragraphs()).new == 2
+    with create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo)).connect() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+    assert status(address).documents == 2, "an index of an earlier version is an index"
     with psycopg.connect(conninfo) as connection:
         assert connection.execute("SELECT version_num FROM wherry.alembic_version").fetchone() == (migrations.HEAD,)

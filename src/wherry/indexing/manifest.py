@@ -183,7 +183,8 @@ def look(database: Database, target: Target, sources: Sequence[str] | None) -> S
             return None
         raise
     if not require_version(str(rows[0][1])):
-        return None
+        database.upgrade()
+        rows = database.ask(_LOOK, values)
     key, _, index, number, *rest = rows[0]
     live = None if number is None else Generation(number, rest[0], rest[1], Space.from_dict(rest[2]), rest[3], rest[4])
     found = [SourceRow(*row[9:]) for row in rows if row[9] is not None]
