@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Usage,
         WherryError,
     )
+    from wherry.fitting import Fit, fit
     from wherry.indexing.act import index
     from wherry.indexing.base import Chunk, Chunker, Document, DocumentSource, Listed, Part, Stamp
     from wherry.indexing.chunking.pieces import text_of
@@ -101,6 +102,7 @@ _HOMES = {
         "Busy",
         "Interrupted",
     ),
+    "wherry.fitting": ("Fit", "fit"),
     "wherry.models.base": ("Chat", "Embedder", "Message", "Reply"),
     "wherry.models.registry": ("open_chat", "open_embedder"),
     "wherry.models.structured": ("structured",),
@@ -174,6 +176,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "ask_stream",
     "tune",
     "evaluate",
+    "fit",
     "open_source",
     "open_target",
     "from_model",
@@ -202,6 +205,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "Hit",
     "Hits",
     "Evaluation",
+    "Fit",
     "Embedder",
     "Level",
     "Loss",

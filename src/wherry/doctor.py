@@ -67,7 +67,7 @@ def examine() -> Health:
     engines = tuple(replace(probe, detail=_hidden(probe.detail, url)) for probe in probes())
     folder = home()
     disk = shutil.disk_usage(_existing(folder))
-    total, available = _memory()
+    total, available = memory()
     return Health(
         wherry=version("wherry"),
         python=f"{platform.python_version()} on {platform.system()} {platform.machine()}",
@@ -120,7 +120,7 @@ def _hidden(text: str, url: str | None) -> str:
         return redact(text)
 
 
-def _memory() -> tuple[int | None, int | None]:
+def memory() -> tuple[int | None, int | None]:
     """Return the bytes of memory in all and available, within the limit of a container."""
     total, available = _meminfo("MemTotal"), _meminfo("MemAvailable")
     if total is None:

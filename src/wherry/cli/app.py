@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from wherry.cli import ask_app, compare_app, measure_app, route_app
+from wherry.cli import ask_app, compare_app, measure_app, route_app, serve_app
 from wherry.cli.index_app import app as index
 
 Job = Callable[[], int]
@@ -47,6 +47,7 @@ app.command("switch")(route_app.switch)
 app.command("rollback")(route_app.rollback)
 app.command("watch")(route_app.watch)
 app.command("migrate")(route_app.migrate)
+app.add_typer(serve_app.serve, name="serve")
 
 
 def _version(wanted: bool) -> None:
@@ -275,13 +276,26 @@ def demo(
 
 
 @app.command()
-def doctor(json: Json = False, debug: Debug = False) -> Job:
-    """Say which engines work here; show disk and memory.
+def doctor(
+    model: Annotated[
+        str | None,
+        typer.Option("--for", help="Can MODEL run here? all: every known one.", metavar="MODEL", show_default=False),
+    ] = None,
+    context: Annotated[int, typer.Option(help="Tokens MODEL shall hold at once.", metavar="N")] = 4096,
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Say which engines work here; show disk and memory. Or say whether a model fits.
 
     \b
     Example:
       wherry doctor
+      wherry doctor --for ollama:llama3.1:8b
     """
+    if model is not None:
+        from wherry.cli import fitting
+
+        return partial(fitting.fits, model, context, json)
     from wherry.cli import acts
 
     return partial(acts.doctor, json)
