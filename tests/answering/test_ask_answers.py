@@ -64,6 +64,15 @@ def test_without_a_model_sentences_are_quoted_with_their_sources(shelf: Searcher
     assert told["extractive"] is True
 
 
+def test_an_application_labels_quotations_itself_and_chooses_the_mode(shelf: Searcher) -> None:
+    answer = ask(QUESTION, shelf, label="[규칙 기반 안내]", mode="lexical", k=3)
+    assert answer.text.startswith("[규칙 기반 안내] ")
+    assert "발췌" not in answer.text
+    assert len(answer.passages) <= 3
+    with pytest.raises(Usage):
+        ask(QUESTION, shelf, mode="dense")
+
+
 def test_an_english_question_gets_an_english_label(shelf: Searcher) -> None:
     answer = ask("How long must I not eat before the blood test?", shelf)
     assert answer.text.startswith("[Extractive answer]")
@@ -235,6 +244,18 @@ def test_damaged_conversations_are_an_error_that_says_what_to_do(shelf: Searcher
     with pytest.raises(JournalCorrupt, match="conversations cannot be read") as caught:
         ask(QUESTION, shelf, conversation="c")
     assert "move the file away" in caught.value.next
+
+
+def test_an_answer_that_is_there_is_not_lost_because_it_cannot_be_kept(
+    shelf: Searcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise JournalCorrupt("the conversations cannot be read or written: disk full")
+
+    monkeypatch.setattr(talks, "keep", full)
+    answer = ask(QUESTION, shelf, conversation="c")
+    assert answer.citations[0].id == "glu-1"
+    assert any("disk full" in note for note in answer.notes)
 
 
 @pytest.mark.parametrize(("question", "follows"), [

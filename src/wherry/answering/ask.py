@@ -29,7 +29,7 @@ from wherry.answering.hits import Hit, Hits
 from wherry.answering.passages import packed
 from wherry.answering.prompt import HISTORY_SHARE, within
 from wherry.answering.search import Condition, Searcher, condition_of, resolved
-from wherry.errors import Usage
+from wherry.errors import JournalCorrupt, Usage
 from wherry.models.base import Chat, Embedder
 from wherry.models.tokens import estimate
 from wherry.moving.opening import reading
@@ -56,6 +56,8 @@ def ask(
     timeout_s: float = TIMEOUT_S,
     instructions: str | None = None,
     embedder: str | Embedder | None = None,
+    mode: str | None = None,
+    label: str | None = None,
 ) -> Answer:
     """Return an answer that cites the records it rests on.
 
@@ -63,10 +65,13 @@ def ask(
     `offline` quotes. k: how many records are searched for. where: a condition on metadata that every record must
     fit. conversation: an id, or `new` for one that nobody can guess. token_budget: for passages and earlier turns
     together. max_tokens: of the answer. timeout_s: how long a model named by its spec may take. instructions: of
-    your application, behind the rules. Raises Usage for a question or a setting that cannot be, and what `search`
+    your application, behind the rules. mode: of the search. label: stands in front of quotations instead of
+    `[발췌 답변]`, in plain text. Raises Usage for a question or a setting that cannot be, and what `search`
     raises; a model that fails is no error but a note.
     """
-    settings = Settings(chat, k, where, conversation, token_budget, max_tokens, timeout_s, instructions, embedder)
+    settings = Settings(
+        chat, k, where, conversation, token_budget, max_tokens, timeout_s, instructions, embedder, mode, label
+    )
     return _last(answered(question, in_, settings, streaming=False))
 
 
@@ -83,12 +88,16 @@ def ask_stream(
     timeout_s: float = TIMEOUT_S,
     instructions: str | None = None,
     embedder: str | Embedder | None = None,
+    mode: str | None = None,
+    label: str | None = None,
 ) -> Iterator[str | Answer]:
     """Yield the answer's text piece by piece, and at last the whole Answer; parameters and errors as of `ask`.
 
     The pieces are checked as they come: joined, they are the text of the answer.
     """
-    settings = Settings(chat, k, where, conversation, token_budget, max_tokens, timeout_s, instructions, embedder)
+    settings = Settings(
+        chat, k, where, conversation, token_budget, max_tokens, timeout_s, instructions, embedder, mode, label
+    )
     return answered(question, in_, settings, streaming=True)
 
 
@@ -99,17 +108,16 @@ def answered(question: str, in_: Place, settings: Settings, streaming: bool) -> 
     settings.require()
     name = None if settings.conversation is None else talks.id_of(settings.conversation)
     with _searcher(in_, settings.embedder) as searcher:
-        scope = talks.scope_of(searcher.store.address, condition)
+        # As it was named: a conversation goes on when its route leads elsewhere.
+        scope = talks.scope_of(in_ if isinstance(in_, str) else searcher.store.address, condition)
         history = talks.turns(name, scope) if name else ()
         before = talks.followed(asked, history)
-        hits = _found(searcher, asked, before, settings.k, condition)
+        hits = _found(searcher, (asked, before), settings, condition)
         turns = within(history, int(settings.token_budget * HISTORY_SHARE))
         chosen = packed(hits.hits, settings.token_budget - sum(_tokens(turn) for turn in turns))
         writing = Writing(asked, before, language_of(asked), chosen.passages, turns, _quoting(searcher), settings)
         written = yield from writing.written(streaming)
-    notes = (*_searched_notes(asked), *hits.notes, *chosen.notes, *written.notes)
-    if name:
-        talks.keep(name, scope, Turn(asked, written.text))
+    notes = (*_searched_notes(asked), *hits.notes, *chosen.notes, *written.notes, *_kept(name, scope, asked, written))
     seconds = time.perf_counter() - started
     yield _answer(writing, replace(written, notes=tuple(dict.fromkeys(notes))), hits.address, name, seconds)
 
@@ -131,12 +139,13 @@ def _answer(writing: Writing, written: Written, address: str, name: str | None, 
     )
 
 
-def _found(searcher: Searcher, asked: str, before: str, k: int, where: Where | None) -> Hits:
-    """Search for the question; for one that follows another, also for both together, and take turns."""
-    hits = searcher.search(asked[:_LONGEST_SEARCH], k, None, where)
+def _found(searcher: Searcher, questions: tuple[str, str], settings: Settings, where: Where | None) -> Hits:
+    """Search for a question; for one that follows another (the second), also for both together, and take turns."""
+    (asked, before), k, mode = questions, settings.k, settings.mode
+    hits = searcher.search(asked[:_LONGEST_SEARCH], k, mode, where)
     if not before:
         return hits
-    both = searcher.search(f"{before} {asked}"[:_LONGEST_SEARCH], k, None, where)
+    both = searcher.search(f"{before} {asked}"[:_LONGEST_SEARCH], k, mode, where)
     mixed: dict[str, Hit] = {}
     for pair in zip([*hits, *[None] * k], [*both, *[None] * k], strict=False):
         mixed |= {hit.id: hit for hit in pair if hit is not None and hit.id not in mixed}
@@ -179,6 +188,15 @@ def _question(question: str) -> str:
             next="shorten it, or index the long text and ask about it",
         )
     return asked
+
+
+def _kept(name: str | None, scope: str, asked: str, written: Written) -> Iterator[str]:
+    """Keep the turn; an answer that is there already is not lost because that fails, which is said."""
+    try:
+        if name is not None:
+            talks.keep(name, scope, Turn(asked, written.text))
+    except JournalCorrupt as error:
+        yield error.what
 
 
 def _searched_notes(asked: str) -> Iterator[str]:

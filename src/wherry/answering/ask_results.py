@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from wherry.answering.citations import Citation
+from wherry.answering.citations import Citation, visible
 from wherry.answering.passages import Passage
 from wherry.models.base import Usage
 
@@ -66,4 +66,4 @@ def source_of(citation: Citation) -> str:
     """Return where a citation stands, on one line: the record's id, then source, page and section where known."""
     known = (citation.metadata.get(key) for key in ("source", "title", "page", "section"))
     words = dict.fromkeys(" ".join(str(value).split()) for value in known if isinstance(value, str | int | float))
-    return " · ".join([citation.id, *words])
+    return visible(" · ".join([citation.id, *words]))

@@ -29,6 +29,8 @@ class Settings:
     timeout_s: float = TIMEOUT_S
     instructions: str | None = None
     embedder: str | Embedder | None = None
+    mode: str | None = None
+    label: str | None = None
 
     def require(self) -> None:
         """Raise Usage for a number that cannot be."""

@@ -136,7 +136,9 @@ class Writing:
         tongue = self._tongue
         asked = own_words(self.question) if self.before else self.question
         chosen = self.quoting.chosen(asked, self.before, self.passages)
-        label = " ".join(filter(None, (_LABEL[tongue], lead, _QUOTED[tongue] if chosen else _NOTHING[tongue])))
+        label = " ".join(
+            filter(None, (self.settings.label or _LABEL[tongue], lead, _QUOTED[tongue] if chosen else _NOTHING[tongue]))
+        )
         text = f"{label}\n\n{text_of(chosen)}" if chosen else label
         yield text
         return Written(text, citations_of(chosen))
