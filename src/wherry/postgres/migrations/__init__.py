@@ -16,7 +16,7 @@ from wherry.postgres.failures import translated
 from wherry.postgres.link import Server
 
 SCHEMA = "wherry"
-HEAD = "0002"
+HEAD = "0003"
 # Any number that no other program takes; every process that upgrades waits for the same one.
 _LOCK = 0x77686572_72790001
 _NO_EXTENSION = "the database has no pgvector, and this user may not install it"

@@ -1,0 +1,90 @@
+"""Who may call an endpoint. Every endpoint declares one of the rules; the application refuses to start otherwise.
+
+    @router.post("/routes/{route}/search")
+    def search(route: str, caller: Annotated[Caller, Depends(READS)]) -> ...
+
+`OPEN`: anybody. `READS`: any key. `WRITES`: a key that is not read-only. `OPERATES`: an operator's key. A path
+parameter called `route` is checked too: a route that was not granted to the caller's tenant is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Request, Security
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import iter_route_contexts
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from wherry.errors import Usage
+from wherry.service.failing import Refusal, not_found
+from wherry.service.keys import Caller
+
+BEARER = HTTPBearer(auto_error=False, description="A key made with `wherry serve keys add TENANT`.")
+# FastAPI's own pages: the documentation.
+_DOCUMENTATION = frozenset({"/docs", "/docs/oauth2-redirect", "/openapi.json"})
+_RULES: dict[Callable[..., Any], str] = {}
+
+
+def OPEN() -> None:
+    """Let anybody in."""
+
+
+def _rule(kind: str) -> Callable[..., AsyncIterator[Caller]]:
+    async def ruled(
+        request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
+    ) -> AsyncIterator[Caller]:
+        service = request.app.state.service
+        caller = await run_in_threadpool(service.keys.find, given.credentials) if given else None
+        if caller is None:
+            raise Refusal(401, "Unauthorized", "no valid key was sent", "send the header Authorization: Bearer KEY")
+        request.scope["wherry.caller"] = caller
+        service.limits.take(caller.key)
+        _require(kind, caller)
+        if "route" in request.path_params and not caller.may_see(request.path_params["route"]):
+            raise not_found()
+        with service.limits.one(caller.key):
+            yield caller
+
+    return ruled
+
+
+def _require(kind: str, caller: Caller) -> None:
+    if kind == "writes" and caller.read_only:
+        raise Refusal(403, "Forbidden", "this key may only read", "ask the operator for another one")
+    if kind == "operates" and not caller.operator:
+        raise Refusal(403, "Forbidden", "this is for operators", "ask with an operator's key")
+
+
+READS, WRITES, OPERATES = _rule("reads"), _rule("writes"), _rule("operates")
+_RULES |= {OPEN: "open", READS: "reads", WRITES: "writes", OPERATES: "operates"}
+
+
+def rules(app: FastAPI | APIRouter) -> Iterator[tuple[str, str, frozenset[str]]]:
+    """Yield every endpoint with its methods, its path, and the rules it declares."""
+    for found in iter_route_contexts(app.routes):
+        declared = frozenset(_declared(getattr(found, "dependant", None)))
+        yield " ".join(sorted(getattr(found, "methods", None) or ())), str(found.path), declared
+
+
+def require_rules(app: FastAPI) -> None:
+    """Raise Usage, naming the endpoints that declare no rule, or more than one."""
+    wrong = [
+        f"{methods} {path}" for methods, path, found in rules(app) if len(found) != 1 and path not in _DOCUMENTATION
+    ]
+    if wrong:
+        raise Usage(
+            f"who may call these is not said: {', '.join(wrong)}",
+            left="the service did not start",
+            next="declare one of OPEN, READS, WRITES, OPERATES of wherry.service.access for each",
+        )
+
+
+def _declared(dependant: Any) -> Iterator[str]:
+    if dependant is None:
+        return
+    if dependant.call in _RULES:
+        yield _RULES[dependant.call]
+    for one in dependant.dependencies:
+        yield from _declared(one)
