@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from wherry.testing.llamacloud_server import LlamaCloudServer
+from wherry.testing.ollama_server import OllamaServer
+from wherry.testing.openai_server import OpenAIServer
 
 Environment = dict[str, str]
 
@@ -27,8 +29,22 @@ def llamacloud() -> Iterator[Environment]:
         yield {"LLAMA_CLOUD_API_KEY": server.api_key, "LLAMA_CLOUD_BASE_URL": server.url}
 
 
+@contextmanager
+def chat_models() -> Iterator[Environment]:
+    """Run a model of OpenAI's and one of Ollama's."""
+    with OpenAIServer(key="sk-of-the-documents") as old, OllamaServer("llama3.1:8b") as new:
+        yield {
+            "OPENAI_API_KEY": "sk-of-the-documents",
+            "OPENAI_BASE_URL": f"{old.url}/v1",
+            "OLLAMA_HOST": new.url,
+        }
+
+
 # Page -> what runs while its blocks do.
-_AROUND: dict[str, Callable[[], AbstractContextManager[Environment]]] = {"leave-a-cloud-index.md": llamacloud}
+_AROUND: dict[str, Callable[[], AbstractContextManager[Environment]]] = {
+    "leave-a-cloud-index.md": llamacloud,
+    "compare.md": chat_models,
+}
 
 
 def around(page: Path) -> AbstractContextManager[Environment]:

@@ -13,10 +13,13 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
+from wherry.answering.ask_settings import TOKEN_BUDGET
+from wherry.answering.evaluation_questions import language_of
+from wherry.answering.passages import packed
+from wherry.answering.prompt import messages_of
 from wherry.answering.search import Searcher, resolved
 from wherry.comparing.chat_metrics import citations
 from wherry.comparing.chat_page import write_page
-from wherry.comparing.chat_prompt import messages_of
 from wherry.comparing.chat_reporting import Heard, Wishes, reported
 from wherry.comparing.chat_results import Answer, ChatComparison
 from wherry.comparing.costs import PER_MONTH
@@ -53,10 +56,11 @@ def compare_chat(
 ) -> ChatComparison:
     """Ask two chat models the same questions about the same passages.
 
-    old, new: specs or open models. questions: texts, as `read_questions` reads them. in_: where the k passages of a
-    question are searched. min_agreement: what the likeness of wording has to reach; min_cited: the share of NEW's
-    answers that cite, and only what they were given; max_failed: the share of questions NEW may fail on. embedder:
-    for the search. worst: questions listed with both answers. report: where a page is written.
+    Both are told what `wherry.ask` tells a model. old, new: specs or open models. questions: texts, as
+    `read_questions` reads them. in_: where the k passages of a question are searched. min_agreement: what the
+    likeness of wording has to reach; min_cited: the share of NEW's answers that cite, and only what they were given;
+    max_failed: the share of questions NEW may fail on. embedder: for the search. worst: questions listed with both
+    answers. report: where a page is written.
 
     A question a model fails on is counted and named, and the others go on. Raises Usage, what `search` raises, and
     the error of a model that answers no question at all.
@@ -69,9 +73,13 @@ def compare_chat(
         chats = [_opened(stack, chat) for chat in (old, new)]
         store = stack.enter_context(reading(resolved(in_)))
         searcher = stack.enter_context(closing(Searcher(store, embedder)))
-        found = [tuple(hit.text for hit in searcher.search(q.text or "", k) if hit.text) for q in asked]
-        talks = [messages_of(q.text or "", texts) for q, texts in zip(asked, found, strict=True)]
-        answers = _answers(chats, talks, [len(texts) for texts in found], max_tokens, seed, progress)
+        packs = [packed(searcher.search(q.text or "", k), TOKEN_BUDGET).passages for q in asked]
+        found = [tuple(passage.text for passage in pack) for pack in packs]
+        # Written once for both: what fences passages off is drawn by chance.
+        talks = [
+            messages_of(q.text or "", language_of(q.text or ""), pack) for q, pack in zip(asked, packs, strict=True)
+        ]
+        answers = _answers(chats, talks, [len(pack) for pack in packs], max_tokens, seed, progress)
         heard = Heard(asked, found, answers, (chats[0].spec, chats[1].spec), store.address, k, seed)
         made = replace(reported(heard, wishes), seconds=time.perf_counter() - started)
     if written is not None:

@@ -6,18 +6,17 @@ that differ in one decisive word are alike. It finds the answers that a person s
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
+from wherry.answering.citations import Checked
 from wherry.models.hashing import HashEmbedder
 
 _SIZE = 3
 _DIMENSION = 1024
-_MARKER = re.compile(r"\[(\d+(?:\s*[,;]\s*\d+)*)\]")
 
 
 @dataclass(frozen=True)
@@ -55,12 +54,11 @@ def likeness(one: str, other: str) -> float:
 
 
 def citations(answer: str, passages: int) -> Citations:
-    """Return what an answer cites as [n] or [n, m], where passages were numbered from 1."""
-    # Longer than any number of passages there is; such digits are no number worth reading.
-    digits = re.findall(r"\d+", " ".join(_MARKER.findall(answer)))
-    found = {int(digit) if len(digit) < 7 else 0 for digit in digits}
-    valid = {number for number in found if 1 <= number <= passages}
-    return Citations(frozenset(valid), frozenset(found - valid))
+    """Return what an answer cites, read as `wherry.ask` reads it, where passages were numbered from 1."""
+    checked = Checked(range(1, passages + 1))
+    checked.feed(answer)
+    checked.end()
+    return Citations(frozenset(checked.cited), frozenset(int(number) for number in checked.invalid))
 
 
 def shared(old: Citations, new: Citations) -> float:

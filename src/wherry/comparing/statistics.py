@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Bootstrap:
 
         return self._interval(held, change)
 
-    def _interval(self, values: np.ndarray, figure) -> Interval:  # type: ignore[no-untyped-def]
+    def _interval(self, values: np.ndarray, figure: Callable[[np.ndarray], Any]) -> Interval:
         """Return a figure of values (sides, questions) and the ends of 95 % of it over the draws."""
         whole = float(figure(values))
         rng = np.random.default_rng((self.seed, self.count))
