@@ -68,6 +68,12 @@ def rules(app: FastAPI | APIRouter) -> Iterator[tuple[str, str, frozenset[str]]]
         yield " ".join(sorted(getattr(found, "methods", None) or ())), str(found.path), declared
 
 
+def paths_of(app: FastAPI) -> dict[Any, str]:
+    """Return the whole path of each endpoint, as the documentation writes it."""
+    found = ((getattr(one, "endpoint", None), one.path) for one in iter_route_contexts(app.routes))
+    return {endpoint: str(path) for endpoint, path in found if endpoint is not None}
+
+
 def require_rules(app: FastAPI) -> None:
     """Raise Usage, naming the endpoints that declare no rule, or more than one."""
     wrong = [

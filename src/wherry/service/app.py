@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from wherry.errors import Usage
 from wherry.routing.book import Book
 from wherry.service import core
-from wherry.service.access import OPEN, OPERATES, require_rules
+from wherry.service.access import OPEN, OPERATES, paths_of, require_rules
 from wherry.service.around import Sized, Timed, Watched
 from wherry.service.failing import answer_in_words
 from wherry.service.keys import Caller, Keys
@@ -30,6 +30,7 @@ from wherry.service.warming import Warming
 
 Apps = Sequence[tuple[str, APIRouter]]
 CORE = "/api/v1"
+_WAITING = 2_048
 plain = APIRouter(tags=["state"])
 
 
@@ -76,7 +77,7 @@ def create_app(settings: Settings | None = None, apps: Apps = (), log: Any = Non
     # The last one added is the outermost.
     app.add_middleware(Sized, limit_bytes=settings.body_limit_bytes)
     app.add_middleware(Timed, limit_s=settings.time_s)
-    app.add_middleware(Watched, log=service.log, meters=service.meters)
+    app.add_middleware(Watched, log=service.log, meters=service.meters, paths=paths_of(app))
     return app
 
 
@@ -139,6 +140,8 @@ def _bound(settings: Settings) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((settings.host, settings.port))
+        # From here on callers wait to be served, and are no longer refused.
+        bound.listen(_WAITING)
     except (OSError, OverflowError) as error:
         bound.close()
         raise Usage(

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -49,7 +50,7 @@ class Sized:
 
 
 class Timed:
-    """Answers 504 when no answer has begun in time; a thread that is still at work ends by itself, unheard."""
+    """Answers 504 when no answer has begun in time; what is still at work ends by itself, unheard."""
 
     def __init__(self, app: ASGIApp, limit_s: float) -> None:
         self._app, self._limit_s = app, limit_s
@@ -90,8 +91,8 @@ class Timed:
 
     def _leave(self, task: asyncio.Task[None]) -> None:
         self._late.add(task)
+        # Never cancelled: that would free the place of the key while its thread is still at work.
         task.add_done_callback(self._ended)
-        task.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._late.discard(task)
@@ -102,8 +103,9 @@ class Timed:
 class Watched:
     """Numbers and logs every request, and answers 500 without a traceback when something unforeseen happens."""
 
-    def __init__(self, app: ASGIApp, log: Any, meters: Meters) -> None:
-        self._app, self._log, self._meters = app, log, meters
+    def __init__(self, app: ASGIApp, log: Any, meters: Meters, paths: Mapping[Any, str]) -> None:
+        # paths: of each endpoint, with its prefix, which a request that was routed does not know.
+        self._app, self._log, self._meters, self._paths = app, log, meters, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -131,7 +133,7 @@ class Watched:
 
     def _note(self, scope: Scope, number: str, status: int, seconds: float) -> None:
         # The path of the endpoint, never the one that was asked for: anything can be written into that.
-        path = getattr(scope.get("route"), "path_format", None) or "(none)"
+        path = self._paths.get(scope.get("endpoint"), "(none)")
         # Methods are the caller's words too; an unknown one must not become a name of its own.
         method = scope["method"] if scope["method"] in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD") else "(other)"
         self._meters.answered(method, path, status, seconds)
