@@ -18,7 +18,7 @@ from fastapi.routing import iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from wherry.errors import Usage
-from wherry.service.failing import Refusal, not_found
+from wherry.service.failing import Refusal, no_key, not_found
 from wherry.service.keys import Caller
 
 BEARER = HTTPBearer(auto_error=False, description="A key made with `wherry serve keys add TENANT`.")
@@ -38,7 +38,7 @@ def _rule(kind: str) -> Callable[..., AsyncIterator[Caller]]:
         service = request.app.state.service
         caller = await run_in_threadpool(service.keys.find, given.credentials) if given else None
         if caller is None:
-            raise Refusal(401, "Unauthorized", "no valid key was sent", "send the header Authorization: Bearer KEY")
+            raise no_key()
         request.scope["wherry.caller"] = caller
         service.limits.take(caller.key)
         _require(kind, caller)

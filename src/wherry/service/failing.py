@@ -63,6 +63,11 @@ def not_found() -> Refusal:
     return Refusal(404, "NotFound", "there is nothing here for this key", "GET /api/v1/routes lists what there is")
 
 
+def no_key() -> Refusal:
+    """Return the answer for who sends no key that opens anything."""
+    return Refusal(401, "Unauthorized", "no valid key was sent", "send the header Authorization: Bearer KEY")
+
+
 def status_of(error: WherryError) -> int:
     """Return the HTTP status of an error."""
     return next(_STATUS[kind] for kind in (*type(error).__mro__, errors.StoreError) if kind in _STATUS)
@@ -103,6 +108,9 @@ def answer_in_words(app: FastAPI) -> None:
         return _json(status, told(error, caller is not None and caller.operator), headers)
 
     async def misread(request: Request, error: RequestValidationError) -> Response:
+        if "wherry.caller" not in request.scope and not await _known(request):
+            # A body is read before a key is looked at; what is wrong with it is told to callers alone.
+            return no_key().answer()
         # Without the input: a body is never repeated, not even to the one who sent it.
         wrong = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
         return Refusal(422, "Usage", "; ".join(wrong)[:2_000], "see /docs for what is expected").answer()
@@ -115,6 +123,14 @@ def answer_in_words(app: FastAPI) -> None:
     app.add_exception_handler(WherryError, failed)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, misread)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, plain)  # type: ignore[arg-type]
+
+
+async def _known(request: Request) -> bool:
+    from fastapi.concurrency import run_in_threadpool
+
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    find = request.app.state.service.keys.find
+    return scheme.lower() == "bearer" and await run_in_threadpool(find, key) is not None
 
 
 def _retry_after(error: WherryError) -> str:
