@@ -30,6 +30,7 @@ CASES = (
     "korean",
     "search",
     "indexing",
+    "compare",
 )
 
 

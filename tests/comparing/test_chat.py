@@ -16,7 +16,7 @@ from tests.comparing.kit import QUESTIONS, asked, guides
 from tests.comparing.test_page import EVIL, read
 from wherry.comparing.chat_metrics import citations, likeness, shared, wording
 from wherry.comparing.chat_page import page
-from wherry.errors import BadAddress, NoSuchCollection, UnknownModel, Unreachable, Usage
+from wherry.errors import BadAddress, NoSuchCollection, Rejected, UnknownModel, Unreachable, Usage
 from wherry.models.base import Chat, Reply
 from wherry.testing.model_server import Fault
 from wherry.testing.ollama_server import OllamaServer
@@ -95,10 +95,14 @@ def test_a_failure_is_counted_and_the_others_go_on(pair: Pair) -> None:
 
 
 def test_a_model_that_answers_nothing_is_its_own_error(pair: Pair) -> None:
+    pair[1].fail(Fault(400, path="/api/chat", times=2))
+    with pytest.raises(Rejected):
+        compared(pair, ["혈압"])
+    asked = len(pair[0].asked)
+    dead = "ollama:llama3.1:8b?base_url=http://127.0.0.1:9&deadline=0.2"
     with pytest.raises(Unreachable):
-        wherry.compare_chat(
-            pair[2], "ollama:llama3.1:8b?base_url=http://127.0.0.1:9&deadline=0.2", ["혈압"], in_=guides("memory:#a")
-        )
+        wherry.compare_chat(pair[2], dead, QUESTIONS, in_=guides("memory:#a"))
+    assert len(pair[0].asked) == asked + 1
 
 
 def test_the_same_questions_give_the_same_bytes_apart_from_what_is_measured(pair: Pair) -> None:

@@ -25,7 +25,7 @@ from wherry.comparing.chat_results import Answer, ChatComparison
 from wherry.comparing.costs import PER_MONTH
 from wherry.comparing.questions import Question, Questions, read_questions
 from wherry.comparing.sides import End
-from wherry.errors import Usage, WherryError
+from wherry.errors import AuthFailed, MissingExtra, QuotaExceeded, TimedOut, Unreachable, Usage, WherryError
 from wherry.models.base import Chat, Embedder, Message
 from wherry.models.registry import open_chat
 from wherry.moving.opening import reading
@@ -33,6 +33,7 @@ from wherry.moving.progress import Progress, silent
 from wherry.pages.frame import require_place
 
 PASSAGES = 5
+_ABSENT = (Unreachable, TimedOut, AuthFailed, QuotaExceeded, MissingExtra)
 WORST = 10
 
 
@@ -63,7 +64,7 @@ def compare_chat(
     answers. report: where a page is written.
 
     A question a model fails on is counted and named, and the others go on. Raises Usage, what `search` raises, and
-    the error of a model that answers no question at all.
+    the error of a model that cannot be reached at the start or answers no question at all.
     """
     started, written = time.perf_counter(), Path(report) if report is not None else None
     require_place(written)
@@ -116,7 +117,10 @@ def _answers(
 ) -> list[list[Answer]]:
     """Ask both models everything in one shuffled order; the first question warms them up and is asked again."""
     for chat in chats:
-        _answer(chat, talks[0], passages[0], max_tokens)
+        _, error = _answer(chat, talks[0], passages[0], max_tokens)
+        # A model that is not there is waited for once, not once a question.
+        if isinstance(error, _ABSENT):
+            raise error
     order = [(which, number) for which in range(len(chats)) for number in range(len(talks))]
     random.Random(seed).shuffle(order)
     answers = [[Answer()] * len(talks) for _ in chats]

@@ -13,11 +13,13 @@ import pyarrow as pa
 
 from wherry.moving.progress import Progress, silent
 from wherry.record import vectors_of
-from wherry.space import Space
+from wherry.space import Metric, Space
 from wherry.stores.base import Hit, Readable
-from wherry.stores.exact import Nearest, Query, checked, distances
+from wherry.stores.exact import Nearest, Query, checked, distances, lengths
 
 _FETCHED = 500
+# A sum of float32 products is wrong by less than this share of the lengths that were multiplied.
+_ROUNDING = 1e-5
 
 
 @dataclass
@@ -45,12 +47,41 @@ def look(
     seen = 0
     for page in store.scan() if any(finders) else ():
         seen += page.records.num_rows
-        for finder in finders if page.records.num_rows else ():
-            if finder is not None:
-                finder.see(page.records)
+        if page.records.num_rows:
+            see(page.records, [finder for finder in finders if finder is not None])
         progress("truth", seen, None)
     nearest = [tuple(finder.hits()) if finder else () for finder in finders]
     return Truth(nearest, [{hit.id: hit.distance for hit in hits} for hits in nearest], queries, seen)
+
+
+def see(batch: pa.RecordBatch, finders: Sequence[Nearest]) -> None:
+    """Show a batch to every question; rows that one product of matrices rules out are not looked at one by one."""
+    metric = finders[0].query.metric
+    if metric not in (Metric.COSINE, Metric.IP):
+        for finder in finders:
+            finder.see(batch)
+        return
+    vectors = vectors_of(batch)
+    asked = np.stack([finder.query.vector for finder in finders])
+    with np.errstate(all="ignore"):
+        apart, margin = -(vectors @ asked.T), _ROUNDING * lengths(vectors).max() * lengths(asked)
+        if metric is Metric.COSINE:
+            apart = 1 + apart / (lengths(vectors)[:, None] * lengths(asked))
+            margin = np.full(len(asked), _ROUNDING)
+    for number, finder in enumerate(finders):
+        rows = _possible(apart[:, number], finder, float(margin[number]))
+        if len(rows):
+            finder.see(batch.take(pa.array(rows)))
+
+
+def _possible(apart: np.ndarray, finder: Nearest, margin: float) -> np.ndarray:
+    """Return the rows that may be among the nearest, and those of which float32 cannot tell."""
+    # NaN sorts last: where there are not enough numbers, nothing is ruled out.
+    k = finder.query.k
+    limit = float(np.partition(apart, k - 1)[k - 1]) if len(apart) > k else np.inf
+    held = finder.hits()
+    limit = min(limit, held[-1].distance) if len(held) == k else limit
+    return np.flatnonzero(~(apart > limit + margin) | ~np.isfinite(apart))
 
 
 def measure(store: Readable, truth: Truth, wanted: Sequence[Iterable[str]]) -> None:
