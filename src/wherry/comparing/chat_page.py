@@ -70,11 +70,7 @@ def _answers(found: ChatComparison) -> str:
         (frame.key("a", "Citations kept, old"), _drawn(found.old.cited), "cites, and only what it was given"),
         (frame.key("b", "Citations kept, new"), _drawn(found.new.cited, 1), "the same"),
     ]
-    body = "".join(
-        f'<tr><td style="width:19rem">{name}</td><td class="n">{value}</td><td><small>{words}</small></td></tr>'
-        for name, value, words in rows
-    )
-    return f"<table><tbody>{body}</tbody></table>"
+    return frame.explained(rows)
 
 
 def _drawn(found: Interval | None, colour: int = 0) -> str:

@@ -68,11 +68,7 @@ def _answers(found: Comparison) -> str:
         (frame.key("b", f"Recall@{found.k} of B"), _drawn(found.b.recall, 1), "against B's own exact neighbours"),
         ("Drift of similarities, B minus A", escape(wording.drift(found)), ""),
     ]
-    body = "".join(
-        f'<tr><td style="width:17rem">{n}</td><td class="n">{v}</td><td><small>{s}</small></td></tr>'
-        for n, v, s in rows
-    )
-    return f"<table><tbody>{body}</tbody></table>"
+    return frame.explained(rows)
 
 
 def _drawn(found: object, colour: int = 0) -> str:

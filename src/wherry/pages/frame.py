@@ -28,7 +28,7 @@ p{margin:.5rem 0}small,.note{color:var(--soft)}small{font-size:.86em}.note{font-
 code{font:.9em ui-monospace,"SF Mono",Menlo,Consolas,monospace}
 table{border-collapse:collapse;margin:.8rem 0;width:100%}
 th,td{text-align:left;padding:.4rem .7rem .4rem 0;border-bottom:1px solid var(--line);vertical-align:top}
-th{font-weight:600;color:var(--soft);font-size:.86em}td.n,th.n{font-variant-numeric:tabular-nums;white-space:nowrap}
+th{font-weight:600;color:var(--soft);font-size:.86em}td.named{width:45%}td.n,th.n{font-variant-numeric:tabular-nums;white-space:nowrap}
 svg{display:block;max-width:100%}svg text{font-size:11px;fill:var(--soft);font-family:inherit}
 .verdict{display:flex;gap:.9rem;align-items:baseline;padding:.9rem 1.1rem;border-radius:10px;margin:1.2rem 0}
 .verdict b{font-size:1.1rem;white-space:nowrap}.verdict.open{background:var(--wash)}
@@ -94,6 +94,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         cells = "".join(f'<td class="n">{cell}</td>' if n else f"<td>{cell}</td>" for n, cell in enumerate(row))
         body += f"<tr>{cells}</tr>"
     return f"<table><thead><tr>{tops}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def explained(rows: Iterable[tuple[str, str, str]]) -> str:
+    """Return figures with what each says below its name: name (HTML), figure (HTML), words (HTML, may be empty)."""
+    body = ""
+    for name, figure, words in rows:
+        below = f"<br><small>{words}</small>" if words else ""
+        body += f'<tr><td class="named">{name}{below}</td><td>{figure}</td></tr>'
+    return f"<table><tbody>{body}</tbody></table>"
 
 
 def made() -> str:
