@@ -95,7 +95,7 @@ def _machine(found: ChatComparison) -> str:
 
 def _time(model: ModelReport, n: int) -> str:
     found = model.times[n]
-    return f"{wording.milliseconds(found.mean)} ({found.low:,.0f} to {found.high:,.0f})"
+    return f"{wording.milliseconds(found.mean)} ({found.low:.3g} to {found.high:.3g})"
 
 
 def _each(tokens: int, model: ModelReport) -> str:
