@@ -1,4 +1,4 @@
-"""Bars f1 to f3: into a FAISS collection against FAISS's own `add` and `write_index`, out of it against its own reading.
+"""Bars f1 to f3: into a FAISS collection against FAISS's own `add` and `write_index`, out of it against its reading.
 
 The store is measured: staging, index, sidecar, checksums, read-back of the files. What a whole sync takes (ledger
 and value-by-value read-back besides) stands in the details.

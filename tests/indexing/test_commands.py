@@ -40,7 +40,8 @@ def docs(tmp_path: Path, name: str) -> Path:
     folder = tmp_path / "docs"
     folder.mkdir()
     for number in range(4):
-        (folder / f"안내-{number}.md").write_text(f"# 안내 {number}\n\n공복 혈당 {number}은 금식한 뒤에 잽니다. {name}\n")
+        text = f"# 안내 {number}\n\n공복 혈당 {number}은 금식한 뒤에 잽니다. {name}\n"
+        (folder / f"안내-{number}.md").write_text(text)
     return folder
 
 
