@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -195,8 +195,8 @@ def _replayed(book: Book, route: Route, open_: Open) -> int:
     done = 0
     assert route.dual is not None
     with ExitStack() as stack:
-        live = stack.enter_context(_closing(open_source(route.leads_to())))
-        other = stack.enter_context(_closing(open_(route.dual)))
+        live = stack.enter_context(closing(open_source(route.leads_to())))
+        other = stack.enter_context(closing(open_(route.dual)))
         while rows := book.database.ask(_TAKE, [route.name, route.dual, _ROWS_AT_ONCE]):
             ids = list(dict.fromkeys(i for _, noted in rows for i in noted))
             for start in range(0, len(ids), _IDS_AT_ONCE):
@@ -227,14 +227,6 @@ def _alone(server: Server, name: str) -> Iterator[bool]:
         row = connection.execute("SELECT pg_try_advisory_lock($1, hashtext($2))", [_LOCK, name]).fetchone()
         # The lock goes with the connection, however that ends.
         yield bool(row and row[0])
-
-
-@contextmanager
-def _closing(store: Writable | Readable) -> Iterator[Writable]:
-    try:
-        yield store  # type: ignore[misc]
-    finally:
-        store.close()
 
 
 def follow(name: str, target: str | None, why: str = "") -> Route:
