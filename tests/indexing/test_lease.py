@@ -14,8 +14,8 @@ from tests.indexing.kit import Counting, Paragraphs, Shelf
 from tests.indexing.test_index import shelf
 from wherry.errors import Busy
 from wherry.indexing.act import index
-from wherry.indexing.database import Database
 from wherry.indexing.lease import held, holder
+from wherry.postgres.database import Database
 from wherry.postgres.link import Server
 
 

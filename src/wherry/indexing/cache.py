@@ -10,8 +10,8 @@ import pyarrow as pa
 from psycopg import sql
 
 from wherry.errors import Rejected
-from wherry.indexing.database import Database
 from wherry.postgres.copy import HEADER, TRAILER, encode, vector_field
+from wherry.postgres.database import Database
 
 _HAVE = "SELECT embed_fp FROM wherry.vectors WHERE embed_fp = ANY ($1::bytea[])"
 _READ = "SELECT embed_fp, {send}(vector) FROM wherry.vectors WHERE embed_fp = ANY ($1::bytea[])"

@@ -17,12 +17,12 @@ import pyarrow as pa
 from wherry.address import Address
 from wherry.errors import Integrity, NoSuchCollection, Refused, Unsupported
 from wherry.indexing import cache, intents
-from wherry.indexing.database import Database
 from wherry.indexing.diff import Change, Known
 from wherry.indexing.fingerprints import chunk_ids, embed_fp
 from wherry.indexing.lease import Lease
 from wherry.indexing.manifest import Generation, Manifest, Target
 from wherry.indexing.preparing import Piece
+from wherry.postgres.database import Database
 from wherry.postgres.link import server_of
 from wherry.record import make_batch, vectors_of
 from wherry.space import Space

@@ -16,7 +16,6 @@ from functools import partial
 from wherry.address import Address
 from wherry.errors import BadRecord, Integrity, Refused, WherryError
 from wherry.indexing import manifest
-from wherry.indexing.database import Database
 from wherry.indexing.diff import Known, compare
 from wherry.indexing.fingerprints import chunk_ids, cut_fp, doc_fp, embed_fp, fingerprint, settings_fp
 from wherry.indexing.lease import LEASE_S, Lease, held
@@ -29,6 +28,7 @@ from wherry.indexing.results import Rebuild, Statistics
 from wherry.indexing.run import GROUP_CHUNKS
 from wherry.indexing.runs import new_run, recorded
 from wherry.indexing.writer import Writer
+from wherry.postgres.database import Database
 
 _PAGE_DOCUMENTS = 64
 _COPY_SOURCES = """

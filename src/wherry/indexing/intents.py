@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import psycopg
 
-from wherry.indexing.database import Database
 from wherry.indexing.diff import Change, Known
 from wherry.indexing.fingerprints import chunk_ids
+from wherry.postgres.database import Database
 
 _NOTE = """
 INSERT INTO wherry.intents AS i ("index", generation, source, document, put, drop, state)

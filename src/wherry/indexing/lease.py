@@ -19,7 +19,7 @@ from pathlib import Path
 import psycopg
 
 from wherry.errors import Busy, WherryError
-from wherry.indexing.database import Database
+from wherry.postgres.database import Database
 
 LEASE_S = 60.0
 _BEATS = 4

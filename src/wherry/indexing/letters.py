@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import psycopg
 
-from wherry.indexing.database import Database
 from wherry.indexing.results import LISTED, Failure
+from wherry.postgres.database import Database
 
 _COLUMNS = "source, document, source_fp, recipe_fp, error, message, attempts, first_at::text, last_at::text"
 _READ = f'SELECT {_COLUMNS} FROM wherry.dead_letters WHERE "index" = $1 AND generation = $2 ORDER BY source, document'

@@ -11,9 +11,9 @@ import psycopg
 
 from wherry.errors import WherryError
 from wherry.indexing.base import Stamp
-from wherry.indexing.database import Database, is_missing, require_version
 from wherry.indexing.diff import Change, Known, split
 from wherry.indexing.fingerprints import signed
+from wherry.postgres.database import Database, is_missing, require_version
 from wherry.space import Space
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from wherry.errors import BadRecord, WherryError
 from wherry.indexing import cache
-from wherry.indexing.database import Database
 from wherry.indexing.writer import Writer
 from wherry.models.guard import Arrival, GuardedEmbedder
+from wherry.postgres.database import Database
 
 # Groups whose vectors may still be on their way to the database, and more.
 _RECENT_GROUPS = 8

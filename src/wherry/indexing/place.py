@@ -11,10 +11,10 @@ import psycopg
 
 from wherry.address import Address
 from wherry.errors import NoSuchCollection
-from wherry.indexing.database import Database
 from wherry.indexing.diff import Change, Known
 from wherry.indexing.lease import Lease
 from wherry.indexing.manifest import Generation, Manifest, Target, look
+from wherry.postgres.database import Database
 from wherry.space import Space
 
 _TABLES = {"pgvector", "postgresql", "postgres"}

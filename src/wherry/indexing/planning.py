@@ -11,7 +11,6 @@ from wherry.address import Address
 from wherry.errors import WherryError
 from wherry.indexing import cache, fingerprints
 from wherry.indexing.base import Chunker
-from wherry.indexing.database import Database
 from wherry.indexing.diff import Known, compare
 from wherry.indexing.manifest import Manifest, Standing, look
 from wherry.indexing.model import Model, Wish
@@ -20,6 +19,7 @@ from wherry.indexing.place import Place, place_of
 from wherry.indexing.preparing import prepare
 from wherry.indexing.scan import Scan, scan
 from wherry.models.base import Usage
+from wherry.postgres.database import Database
 
 _GROUP_CHUNKS = 2048
 _PACE = """

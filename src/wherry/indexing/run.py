@@ -18,7 +18,6 @@ from functools import partial
 from wherry.errors import BadRecord, MassDelete, WherryError
 from wherry.indexing import letters
 from wherry.indexing.base import Chunker, Listed
-from wherry.indexing.database import Database
 from wherry.indexing.diff import Change, Known, compare
 from wherry.indexing.fingerprints import contents_fp, embed_fp, recipe_fp, source_fp
 from wherry.indexing.lease import Lease
@@ -32,6 +31,7 @@ from wherry.indexing.results import LISTED, Failure, Statistics
 from wherry.indexing.scan import Scan, settled
 from wherry.indexing.writer import Writer
 from wherry.moving.streams import ahead
+from wherry.postgres.database import Database
 
 # So many chunks travel together: enough to keep a model busy, few enough to be searchable soon.
 GROUP_CHUNKS = 512

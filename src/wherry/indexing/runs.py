@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from wherry.errors import WherryError
-from wherry.indexing.database import Database
 from wherry.indexing.results import Statistics
+from wherry.postgres.database import Database
 
 _BEGIN = "INSERT INTO wherry.runs (id, \"index\", generation, act, state) VALUES ($1, $2, $3, $4, 'running')"
 _END = "UPDATE wherry.runs SET state = $2, ended_at = now(), statistics = $3, error = $4 WHERE id = $1"

@@ -14,11 +14,11 @@ from psycopg import sql
 from wherry.address import Address
 from wherry.errors import BadAddress, NoSuchCollection, Refused, Unsupported
 from wherry.indexing import beside
-from wherry.indexing.database import Database
 from wherry.indexing.diff import Change, Known
 from wherry.indexing.layouts import RAG, RAG_COLUMNS, RAG_RECORD, Layout, layout_of
 from wherry.indexing.lease import Lease
 from wherry.indexing.manifest import Generation, Manifest, Target
+from wherry.postgres.database import Database
 from wherry.postgres.link import server_of
 from wherry.space import Space
 from wherry.stores.base import Index

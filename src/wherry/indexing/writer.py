@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from wherry.indexing.database import Database
+from wherry.postgres.database import Database
 
 
 class Writer:

@@ -19,7 +19,7 @@ import psycopg
 
 from wherry.address import Address
 from wherry.errors import Busy, NoSuchRoute, Usage
-from wherry.indexing.database import Database, is_missing
+from wherry.postgres.database import Database, is_missing
 from wherry.postgres.link import Server, server_of
 from wherry.postgres.migrations import HEAD
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from wherry.address import Address
 from wherry.errors import Usage
-from wherry.indexing.database import Database, is_missing
+from wherry.postgres.database import Database, is_missing
 from wherry.postgres.link import Server, server_of
 from wherry.postgres.migrations import HEAD
 from wherry.routing.book import Book

@@ -1,4 +1,4 @@
-"""The database that remembers an index: Wherry's tables, in the same PostgreSQL as the rows where it can be.
+"""A database with Wherry's own tables: of indexes, routes and keys; in the same PostgreSQL as the rows where it can be.
 
 Every statement goes through here, so that a test can count them and end the process at each one.
 """
