@@ -21,6 +21,7 @@ from wherry.address import Address
 from wherry.answering import hybrid, vector
 from wherry.answering.hits import Hit, Hits
 from wherry.answering.reorder import Reranker, decayed, reranked
+from wherry.answering.retrieving import retrieved, retrieves
 from wherry.answering.words import Words
 from wherry.errors import MissingExtra, NoModel, RateLimited, TimedOut, UnknownMetric, Unreachable, Unsupported, Usage
 from wherry.models.base import Embedder
@@ -124,7 +125,9 @@ class Searcher:
             hits = decayed(found.hits, decay) if decay is not None else found.hits
             hits = hits if rerank is None else reranked(_asked_for(query), hits, rerank)
             return replace(found, hits=hits[:k], k=k, seconds=time.perf_counter() - started)
-        if mode == "vector" or not isinstance(query, str):
+        if mode != "lexical" and isinstance(query, str) and retrieves(self.store):
+            hits, notes = retrieved(self.store, query, k, condition), ()
+        elif mode == "vector" or not isinstance(query, str):
             hits, notes = vector.nearest(self.store, self.vector_of(query), k, condition, exact), ()
         else:
             _require_k(k, self.store.address)

@@ -46,6 +46,11 @@ def reader_of(name: str) -> Read:
     return _refuse if suffix in _OFFICE else READERS.get(suffix, read_text)
 
 
+def read_document(name: str, data: bytes) -> Document:
+    """Return what a file of this name holds, for a source of your own. Raises BadRecord where it cannot be read."""
+    return reader_of(name)(name, data)
+
+
 def _refuse(document: str, data: bytes) -> Document:
     raise BadRecord(
         "files of office programs are not read",
