@@ -18,21 +18,30 @@ if TYPE_CHECKING:
     from wherry.address import Address
     from wherry.answering.ask import ask, ask_stream
     from wherry.answering.ask_results import Answer
-    from wherry.answering.citations import Citation
+    from wherry.answering.citations import Checked, Citation
     from wherry.answering.evaluation import Evaluation, evaluate
     from wherry.answering.hits import Hit, Hits
+    from wherry.answering.passages import Passage
+    from wherry.answering.prompt import messages_of
     from wherry.answering.search import search
     from wherry.answering.tune import Tuning, tune
+    from wherry.apps.app import App
+    from wherry.apps.database import AppDatabase
+    from wherry.apps.events import events
+    from wherry.apps.printing import put_result, tell
     from wherry.comparing.act import compare
     from wherry.comparing.chat import compare_chat
     from wherry.comparing.chat_results import ChatComparison
     from wherry.comparing.results import Comparison
     from wherry.errors import (
+        BadAddress,
         BadRecord,
         Busy,
+        Conflict,
         Different,
         Integrity,
         Interrupted,
+        NotFound,
         Refused,
         StoreError,
         Usage,
@@ -55,6 +64,7 @@ if TYPE_CHECKING:
         index_verify,
     )
     from wherry.indexing.results import IndexResult
+    from wherry.indexing.sources.formats import read_document
     from wherry.indexing.sources.paths import open_source_paths
     from wherry.indexing.sources.sql import SqlSource
     from wherry.indexing.sources.tables import Columns
@@ -63,16 +73,22 @@ if TYPE_CHECKING:
     from wherry.models.registry import open_chat, open_embedder
     from wherry.models.structured import structured
     from wherry.moving.plan import plan
+    from wherry.moving.putting import put
     from wherry.moving.results import Difference, Level, Loss, Plan, SyncResult, Verification
     from wherry.moving.sync import sync
     from wherry.moving.verify import verify
-    from wherry.record import Record, Reject
+    from wherry.record import Record, Reject, to_records
     from wherry.routing.book import Route
     from wherry.routing.dual import follow, replay, shadow, writer
     from wherry.routing.migration import Migration, migrate
+    from wherry.routing.naming import set_route
     from wherry.routing.reader import route
     from wherry.routing.switching import Switched, rollback, switch
     from wherry.routing.watch import Watched, watch
+    from wherry.service.access import OPEN, OPERATES, READS, WRITES
+    from wherry.service.app import create_app
+    from wherry.service.keys import Caller, Keys
+    from wherry.service.settings import Settings
     from wherry.space import Metric, Space
     from wherry.stores.pgvector.models import from_model
     from wherry.stores.registry import open_source, open_target
@@ -82,11 +98,17 @@ _HOMES = {
     "wherry.address": ("Address",),
     "wherry.answering.ask": ("ask", "ask_stream"),
     "wherry.answering.ask_results": ("Answer",),
-    "wherry.answering.citations": ("Citation",),
+    "wherry.answering.citations": ("Checked", "Citation"),
     "wherry.answering.evaluation": ("Evaluation", "evaluate"),
     "wherry.answering.hits": ("Hit", "Hits"),
+    "wherry.answering.passages": ("Passage",),
+    "wherry.answering.prompt": ("messages_of",),
     "wherry.answering.search": ("search",),
     "wherry.answering.tune": ("Tuning", "tune"),
+    "wherry.apps.app": ("App",),
+    "wherry.apps.database": ("AppDatabase",),
+    "wherry.apps.events": ("events",),
+    "wherry.apps.printing": ("put_result", "tell"),
     "wherry.comparing.act": ("compare",),
     "wherry.comparing.chat": ("compare_chat",),
     "wherry.comparing.chat_results": ("ChatComparison",),
@@ -101,6 +123,9 @@ _HOMES = {
         "Integrity",
         "Busy",
         "Interrupted",
+        "BadAddress",
+        "Conflict",
+        "NotFound",
     ),
     "wherry.fitting": ("Fit", "fit"),
     "wherry.models.base": ("Chat", "Embedder", "Message", "Reply"),
@@ -122,21 +147,28 @@ _HOMES = {
         "index_prune",
     ),
     "wherry.indexing.results": ("IndexResult",),
+    "wherry.indexing.sources.formats": ("read_document",),
     "wherry.indexing.sources.paths": ("open_source_paths",),
     "wherry.indexing.sources.sql": ("SqlSource",),
     "wherry.indexing.sources.tables": ("Columns",),
     "wherry.indexing.watching": ("Worker", "WorkerState"),
     "wherry.moving.plan": ("plan",),
+    "wherry.moving.putting": ("put",),
     "wherry.moving.results": ("Difference", "Level", "Loss", "Plan", "SyncResult", "Verification"),
     "wherry.moving.sync": ("sync",),
     "wherry.moving.verify": ("verify",),
-    "wherry.record": ("Record", "Reject"),
+    "wherry.record": ("Record", "Reject", "to_records"),
     "wherry.routing.book": ("Route",),
     "wherry.routing.dual": ("follow", "replay", "shadow", "writer"),
     "wherry.routing.migration": ("Migration", "migrate"),
+    "wherry.routing.naming": ("set_route",),
     "wherry.routing.reader": ("route",),
     "wherry.routing.switching": ("Switched", "rollback", "switch"),
     "wherry.routing.watch": ("Watched", "watch"),
+    "wherry.service.access": ("OPEN", "OPERATES", "READS", "WRITES"),
+    "wherry.service.app": ("create_app",),
+    "wherry.service.keys": ("Caller", "Keys"),
+    "wherry.service.settings": ("Settings",),
     "wherry.space": ("Metric", "Space"),
     "wherry.stores.pgvector.models": ("from_model",),
     "wherry.stores.registry": ("open_source", "open_target"),
@@ -147,9 +179,12 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "plan",
     "sync",
     "verify",
+    "put",
+    "to_records",
     "compare",
     "compare_chat",
     "route",
+    "set_route",
     "switch",
     "rollback",
     "writer",
@@ -170,10 +205,14 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "named_index",
     "open_source_paths",
     "open_chunker",
+    "read_document",
     "text_of",
     "search",
     "ask",
     "ask_stream",
+    "messages_of",
+    "Passage",
+    "Checked",
     "tune",
     "evaluate",
     "fit",
@@ -232,6 +271,22 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "Integrity",
     "Busy",
     "Interrupted",
+    "BadAddress",
+    "Conflict",
+    "NotFound",
+    "App",
+    "AppDatabase",
+    "put_result",
+    "tell",
+    "create_app",
+    "Settings",
+    "Keys",
+    "Caller",
+    "OPEN",
+    "READS",
+    "WRITES",
+    "OPERATES",
+    "events",
 ]
 
 

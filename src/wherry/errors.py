@@ -9,6 +9,7 @@
     │   ├── MissingExtra         the engine's package is not installed
     │   ├── BadAddress           the address cannot be read
     │   ├── NoSuchRoute          there is no route of this name
+    │   ├── NotFound             there is nothing of this id, or not for who asks
     │   ├── WrongDimension       a vector has another number of components than the collection's
     │   └── Unsupported          the engine cannot do this
     ├── Refused              3
@@ -18,7 +19,8 @@
     │   ├── UnknownMetric        the metric is not recorded and must not be guessed
     │   ├── NotEnoughSpace       the plan needs more disk than there is
     │   ├── NotVerified          nobody proved the two sides equal
-    │   └── WouldLoseWrites      writes made since would be lost
+    │   ├── WouldLoseWrites      writes made since would be lost
+    │   └── Conflict             what is there stands against it
     ├── StoreError           4
     │   ├── Unreachable *        the store does not answer
     │   ├── TimedOut *           no answer in time; the outcome is unknown
@@ -45,6 +47,7 @@ command; it never holds a credential or the body of a record.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 AGAIN = "see that it is up, then run the same again: it goes on from there"
@@ -116,6 +119,10 @@ class NoSuchRoute(Usage):
     """There is no route of this name."""
 
 
+class NotFound(Usage):
+    """There is nothing of this name or number."""
+
+
 class BadAddress(Usage):
     """The address cannot be read."""
 
@@ -160,6 +167,10 @@ class NotVerified(Refused):
 
 class WouldLoseWrites(Refused):
     """Writes made since would be lost."""
+
+
+class Conflict(Refused):
+    """What is there already stands against it."""
 
 
 class StoreError(WherryError):
@@ -229,6 +240,15 @@ class BadRecord(WherryError):
     """Some records could not cross."""
 
     exit_code = 5
+
+    def __init__(self, what: str = "", *, fields: Sequence[str] = (), **kw: str) -> None:
+        super().__init__(what, **kw)
+        # Of one record: the fields that cannot be taken as they are.
+        self.fields = list(fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the error as the JSON object that `--json` prints."""
+        return super().to_dict() | ({"fields": self.fields} if self.fields else {})
 
 
 class Integrity(WherryError):

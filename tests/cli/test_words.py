@@ -9,7 +9,8 @@ import unicodedata
 import pytest
 from rich.console import Console
 
-from wherry.cli import out, words
+from wherry import out
+from wherry.cli import words
 from wherry.cli.bars import Bars, Lines
 from wherry.cli.show import table
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.testclient import TestClient
 
 from tests.service.conftest import Log, Serving, Tenant, bearing
+from wherry.apps.app import App
 from wherry.errors import Usage
 from wherry.service.access import READS, WRITES, require_rules, rules
 from wherry.service.app import create_app
@@ -27,6 +28,11 @@ def operations(app: FastAPI) -> Iterator[tuple[str, str]]:
     for path, methods in app.openapi()["paths"].items():
         for method in methods:
             yield method.upper(), path
+
+
+def of(name: str, router: APIRouter) -> App:
+    """Return an app that has nothing but endpoints."""
+    return App(name, "", router=router)
 
 
 def body_of(path: str) -> Any:
@@ -57,11 +63,11 @@ def test_an_endpoint_without_a_rule_keeps_the_service_from_starting() -> None:
     careless = APIRouter()
     careless.add_api_route("/all", lambda: {}, methods=["GET"])
     with pytest.raises(Usage, match="GET /api/careless/all"):
-        create_app(Settings(), [("careless", careless)])
+        create_app(Settings(), [of("careless", careless)])
     outer = APIRouter()
     outer.include_router(careless, prefix="/inner")
     with pytest.raises(Usage, match="GET /api/nested/inner/all"):
-        create_app(Settings(), [("nested", outer)])
+        create_app(Settings(), [of("nested", outer)])
 
 
 def test_a_mounted_application_and_a_socket_have_no_rule_either() -> None:
@@ -72,13 +78,13 @@ def test_a_mounted_application_and_a_socket_have_no_rule_either() -> None:
     chatty = APIRouter()
     chatty.add_api_websocket_route("/talk", lambda socket: None)
     with pytest.raises(Usage, match="/api/chatty/talk"):
-        create_app(Settings(), [("chatty", chatty)])
+        create_app(Settings(), [of("chatty", chatty)])
 
 
 def test_a_rule_of_a_whole_router_counts_for_each_of_its_endpoints() -> None:
     careful = APIRouter(dependencies=[Depends(READS)])
     careful.add_api_route("/all", lambda: {}, methods=["GET"])
-    create_app(Settings(), [("careful", careful)])
+    create_app(Settings(), [of("careful", careful)])
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
@@ -157,7 +163,7 @@ def test_a_route_that_is_made_anew_is_granted_to_nobody(client: TestClient, keys
 def test_a_read_only_key_does_not_write(serving: Serving, keys: Keys, a: Tenant) -> None:
     writing = APIRouter()
     writing.add_api_route("/notes", lambda: {"kept": True}, methods=["POST"], dependencies=[Depends(WRITES)])
-    client = serving([("notes", writing)])
+    client = serving([App("notes", "", router=writing)])
     readers = bearing(keys.add(a.name, read_only=True))
     assert client.post("/api/notes/notes", headers=readers).status_code == 403
     assert client.post("/api/notes/notes", headers=a.headers).json() == {"kept": True}

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from tests.service.conftest import Log, Serving, Tenant
 from wherry import errors
+from wherry.apps.app import App
 from wherry.errors import WherryError
 from wherry.service.access import READS
 from wherry.service.failing import status_of, told
@@ -59,7 +60,7 @@ def test_an_error_is_answered_in_its_words_or_in_none(
 
     failing = APIRouter(dependencies=[Depends(READS)])
     failing.add_api_route("/fail", fail, methods=["GET"])
-    client = serving([("failing", failing)])
+    client = serving([App("failing", "", router=failing)])
     answered = client.get("/api/failing/fail", headers=a.headers)
     assert answered.status_code == status
     assert answered.json()["what"]

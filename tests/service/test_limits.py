@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.testclient import TestClient
 
 from tests.service.conftest import Log, Serving, Tenant
+from wherry.apps.app import App
 from wherry.errors import Usage
 from wherry.service.access import READS
 from wherry.service.failing import Refusal
@@ -143,7 +144,7 @@ def test_an_answer_that_does_not_begin_in_time_is_504_and_its_place_is_kept_unti
     def wait(caller: Annotated[Caller, Depends(READS)]) -> dict[str, bool]:
         return {"ended": held.wait(60)}
 
-    client = serving([("slow", slow)], time_s=1, at_a_time=1)
+    client = serving([App("slow", "", router=slow)], time_s=1, at_a_time=1)
     try:
         late = client.get("/api/slow/wait", headers=a.headers)
         assert (late.status_code, late.json()["error"]) == (504, "TimedOut")
@@ -166,7 +167,7 @@ def test_a_bug_is_500_without_a_traceback_or_its_words(serving: Serving, a: Tena
     async def fail(request: Request, caller: Annotated[Caller, Depends(READS)]) -> None:
         raise RuntimeError(f"환자 홍길동: {await request.body()!r}")
 
-    client = serving([("faulty", faulty)])
+    client = serving([App("faulty", "", router=faulty)])
     answered = client.post("/api/faulty/fail", json={"patient": "홍길동"}, headers=a.headers)
     assert answered.status_code == 500
     assert answered.json()["error"] == "Unexpected"

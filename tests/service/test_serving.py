@@ -23,6 +23,7 @@ from fastapi.testclient import TestClient
 import wherry
 from tests.routing.kit import TEXTS, made, put
 from tests.service.conftest import Log, Serving, Tenant, bearing
+from wherry.apps.app import App
 from wherry.service.access import READS
 from wherry.service.app import create_app
 from wherry.service.keys import Keys
@@ -140,7 +141,7 @@ def test_an_app_is_mounted_under_its_name(serving: Serving, a: Tenant) -> None:
 
     checkup = APIRouter(dependencies=[Depends(READS)])
     checkup.add_api_route("/hospitals", lambda: {"hospitals": []}, methods=["GET"])
-    client = serving([("checkup", checkup)])
+    client = serving([App("checkup", "", router=checkup)])
     assert client.get("/api/checkup/hospitals").status_code == 401
     assert client.get("/api/checkup/hospitals", headers=a.headers).json() == {"hospitals": []}
     assert "/api/checkup/hospitals" in client.get("/openapi.json").json()["paths"]

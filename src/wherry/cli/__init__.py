@@ -8,7 +8,6 @@
     runs.py      the journals: what ran here
     bars.py      progress
     failures.py  errors: what, where, left behind, next
-    out.py       writing to stdout and stderr
     words.py     numbers, sizes and commands as people write them
 
 Nothing here is imported before it is needed: `wherry --help` loads no engine.

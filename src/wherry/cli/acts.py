@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-from wherry.cli import out, show
+from wherry import out
+from wherry.cli import show
 from wherry.cli.bars import listening
 from wherry.doctor import examine
 from wherry.moving.plan import plan as work_out

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from wherry.cli import ask_app, compare_app, measure_app, route_app, serve_app
+from wherry.cli import apps_app, ask_app, compare_app, measure_app, route_app, serve_app
 from wherry.cli.index_app import app as index
 
 Job = Callable[[], int]
@@ -30,6 +30,7 @@ Layout = Annotated[
 # rich would double the time of --help.
 app = typer.Typer(
     name="wherry",
+    cls=apps_app.WithApps,
     rich_markup_mode=None,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},

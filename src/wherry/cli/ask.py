@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
+from wherry import out
 from wherry.answering.ask import answered
 from wherry.answering.ask_results import Answer, source_of
 from wherry.answering.ask_settings import Settings
-from wherry.cli import out
 from wherry.cli.bars import listening
 from wherry.cli.words import duration, safe
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from wherry import out
 from wherry.address import redact
-from wherry.cli import out
 from wherry.cli.failures import secrets_in
 from wherry.cli.words import duration, rate, safe
 

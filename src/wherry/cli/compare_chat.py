@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wherry.cli import out
+from wherry import out
 from wherry.cli.bars import listening
 from wherry.cli.compare import page_line, side_table, verdict_line
 from wherry.cli.words import safe

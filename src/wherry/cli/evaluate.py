@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from wherry import out
 from wherry.answering import lexical
 from wherry.answering.agreement import Agreement
 from wherry.answering.evaluation import Evaluation, ModeReport
 from wherry.answering.evaluation import evaluate as measure
 from wherry.answering.evaluation_page import write_page
 from wherry.answering.tokens import tokenizer as named
-from wherry.cli import out
 from wherry.cli.bars import listening
 from wherry.cli.words import records, safe
 from wherry.moving.opening import reading

@@ -14,8 +14,8 @@ from types import FrameType
 from typing import Any
 from urllib.parse import quote_plus
 
+from wherry import out
 from wherry.address import Address, redact, secrets_of
-from wherry.cli import out
 from wherry.cli.words import command, safe
 from wherry.errors import BadAddress, DiskFull, Interrupted, StoreError, Usage, WherryError
 

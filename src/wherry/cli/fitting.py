@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wherry.cli import out
+from wherry import out
 from wherry.cli.bars import listening
 from wherry.cli.compare import side_table, verdict_line
 from wherry.cli.words import safe, size

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from wherry.cli import out
+from wherry import out
 from wherry.cli.bars import listening
 from wherry.cli.show import pairs
 from wherry.cli.words import command, duration, safe

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wherry.cli import out
+from wherry import out
 from wherry.cli.bars import listening
 from wherry.cli.words import duration, safe
 from wherry.routing.migration import Phase, migrate

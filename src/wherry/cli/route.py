@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from wherry.cli import out
+from wherry import out
 from wherry.cli.bars import listening
 from wherry.cli.words import safe
 from wherry.errors import StoreError, Usage

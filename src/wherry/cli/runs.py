@@ -6,7 +6,8 @@ import os
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from wherry.cli import out, show
+from wherry import out
+from wherry.cli import show
 from wherry.cli.words import command, duration, safe
 from wherry.errors import JournalCorrupt, Usage
 from wherry.moving.journal import Journal, folder

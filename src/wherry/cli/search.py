@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from wherry import out
 from wherry.answering.search import search as ask
-from wherry.cli import out
 from wherry.cli.bars import listening
 from wherry.cli.words import duration, records, safe
 

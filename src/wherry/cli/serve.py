@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from wherry.cli import out
+from wherry import out
+from wherry.apps.installed import find, installed
 from wherry.cli.words import safe
 from wherry.errors import MissingExtra
 from wherry.service.keys import Key, Keys
@@ -18,15 +19,18 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def run(host: str, port: int, chat: str, body_limit: int, time: float, per_minute: int, burst: int) -> int:
+def run(
+    host: str, port: int, chat: str, body_limit: int, time: float, per_minute: int, burst: int, apps: str | None
+) -> int:
     """Serve until told to stop; 0 when that was asked for."""
     settings = Settings(host, port, chat, body_limit, time, per_minute, burst)
+    mounted = installed() if apps is None else [find(name) for name in filter(None, apps.split(","))]
     try:
         from wherry.service.app import serve
     except ModuleNotFoundError as error:
         raise MissingExtra(f"the service needs the package {error.name}", next="pip install 'wherry[serve]'") from None
     try:
-        serve(settings, began=lambda url: out.tell(f"wherry serves {url}; {url}/docs says what"))
+        serve(settings, mounted, began=lambda url: out.tell(f"wherry serves {url}; {url}/docs says what"))
     except KeyboardInterrupt:
         # The service has stopped in order by then; the signal is only passed on.
         return 0

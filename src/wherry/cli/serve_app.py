@@ -39,6 +39,10 @@ def run(
     time: Annotated[float, typer.Option(metavar="SECONDS", help="Until an answer must have begun.")] = 30.0,
     per_minute: Annotated[int, typer.Option(metavar="N", help="Requests of one key in a minute.")] = 600,
     burst: Annotated[int, typer.Option(metavar="N", help="Requests of one key at once.")] = 60,
+    apps: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Apps under /api; every installed one by default.", show_default=False),
+    ] = None,
     debug: Debug = False,
 ) -> Job | None:
     """Serve routes over HTTP to tenants that hold keys.
@@ -53,7 +57,7 @@ def run(
         return None
     from wherry.cli import serve as serving
 
-    return partial(serving.run, host, port, chat, body_limit, time, per_minute, burst)
+    return partial(serving.run, host, port, chat, body_limit, time, per_minute, burst, apps)
 
 
 @keys.command("add")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from wherry import out
 from wherry.answering.tune import tune as measure
-from wherry.cli import out
 from wherry.cli.bars import listening
 from wherry.cli.words import command, safe, size
 

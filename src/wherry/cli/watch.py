@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from wherry.cli import out
+from wherry import out
 from wherry.cli.words import duration, safe
 from wherry.errors import Usage
 from wherry.routing.watch import Look, Watched, watch

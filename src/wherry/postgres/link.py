@@ -93,6 +93,14 @@ def server_of(address: Address, own: set[str]) -> Server:
     return Server(conninfo, str(address), (str(password),) if password else ())
 
 
+def server_at(url: str) -> Server:
+    """Return the server of an URL such as postgresql://user:pw@host/db, SQLAlchemy's spellings of it included.
+
+    Raises BadAddress, which never repeats a password.
+    """
+    return server_of(Address.parse(_SCHEME.sub("postgresql:", url)), set())
+
+
 def _conninfo(url: str, options: dict[str, str], address: Address) -> str:
     try:
         if address.location and not address.location.startswith("//"):

@@ -14,6 +14,8 @@ from typing import Annotated, Any
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
+from wherry.apps.app import App
+from wherry.apps.opened import Backgrounds, Opened
 from wherry.errors import Usage
 from wherry.routing.book import Book
 from wherry.service import core
@@ -28,7 +30,6 @@ from wherry.service.readers import Readers
 from wherry.service.settings import Settings
 from wherry.service.warming import Warming
 
-Apps = Sequence[tuple[str, APIRouter]]
 CORE = "/api/v1"
 _WAITING = 2_048
 plain = APIRouter(tags=["state"])
@@ -37,29 +38,33 @@ plain = APIRouter(tags=["state"])
 class Service:
     """What the endpoints share. `request.app.state.service` is one."""
 
-    def __init__(self, settings: Settings, log: Any) -> None:
+    def __init__(self, settings: Settings, apps: Sequence[App], log: Any) -> None:
         self.settings, self.log = settings, log
         self.keys, self.book = Keys(), Book()
         self.readers, self.meters = Readers(), Meters()
         self.limits = Limits(settings.per_minute, settings.burst, settings.at_a_time)
         self.warming = Warming(self.keys, self.readers, log)
+        self.opened = Opened()
+        self.backgrounds = Backgrounds(self.opened, list(apps), log)
         self.meters.routes.set_function(lambda: len(self.readers))
 
     def close(self) -> None:
         """Close everything that is open; requests under way have ended by then."""
+        self.backgrounds.stop()
         self.warming.stop()
+        self.opened.close()
         self.readers.close()
         self.book.close()
         self.keys.close()
 
 
-def create_app(settings: Settings | None = None, apps: Apps = (), log: Any = None) -> FastAPI:
-    """Return the application. apps: name -> router, mounted under /api/<name>.
+def create_app(settings: Settings | None = None, apps: Sequence[App] = (), log: Any = None) -> FastAPI:
+    """Return the application. apps: each is mounted under /api/<its name>.
 
     Raises Usage when an endpoint does not say who may call it.
     """
     settings = settings or Settings()
-    service = Service(settings, log or logger())
+    service = Service(settings, apps, log or logger())
     app = FastAPI(
         title="Wherry",
         description="RAG collections behind routes: search, answers with citations, and the apps on top.",
@@ -70,18 +75,20 @@ def create_app(settings: Settings | None = None, apps: Apps = (), log: Any = Non
     app.state.service = service
     app.include_router(plain)
     app.include_router(core.router, prefix=CORE)
-    for name, router in apps:
-        app.include_router(router, prefix=f"/api/{name}")
+    for one in apps:
+        if (router := one.load("router")) is not None:
+            app.include_router(router, prefix=f"/api/{one.name}")
     require_rules(app)
     answer_in_words(app)
     # The last one added is the outermost.
-    app.add_middleware(Sized, limit_bytes=settings.body_limit_bytes)
+    larger = {f"/api/{one.name}/": one.body_limit_bytes for one in apps}
+    app.add_middleware(Sized, limit_bytes=settings.body_limit_bytes, larger=larger)
     app.add_middleware(Timed, limit_s=settings.time_s)
     app.add_middleware(Watched, log=service.log, meters=service.meters, paths=paths_of(app))
     return app
 
 
-def serve(settings: Settings, apps: Apps = (), began: Callable[[str], None] | None = None) -> None:
+def serve(settings: Settings, apps: Sequence[App] = (), began: Callable[[str], None] | None = None) -> None:
     """Serve until the process is told to stop. began: told the URL once the port is bound. Raises Usage."""
     import uvicorn
 
@@ -127,6 +134,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
     current_default_thread_limiter().total_tokens = service.settings.threads
     service.warming.start()
+    service.backgrounds.start()
     try:
         yield
     finally:

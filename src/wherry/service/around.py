@@ -7,6 +7,7 @@ import secrets
 import time
 import traceback
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -20,18 +21,23 @@ _UNEXPECTED = Refusal(500, "Unexpected", "this is a bug of Wherry", "tell the op
 
 
 class Sized:
-    """Turns requests away whose body is larger than the limit, before it is held in memory."""
+    """Turns requests away whose body is larger than the limit, before it is held in memory.
 
-    def __init__(self, app: ASGIApp, limit_bytes: int) -> None:
-        self._app, self._limit = app, limit_bytes
+    larger: limits of the paths that begin so, where they are above the general one.
+    """
+
+    def __init__(self, app: ASGIApp, limit_bytes: int, larger: Mapping[str, int] = MappingProxyType({})) -> None:
+        self._app, self._limit, self._larger = app, limit_bytes, larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = max([self._limit, *(most for path, most in self._larger.items() if scope["path"].startswith(path))])
+        words = f"the request is larger than {limit:,} bytes"
         stated = dict(scope["headers"]).get(b"content-length", b"0")
-        if not stated.isdigit() or int(stated) > self._limit:
-            await Refusal(413, "TooLarge", self._words(), "send less").answer()(scope, receive, send)
+        if not stated.isdigit() or int(stated) > limit:
+            await Refusal(413, "TooLarge", words, "send less").answer()(scope, receive, send)
             return
         read = 0
 
@@ -39,14 +45,11 @@ class Sized:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self._limit:
-                raise HTTPException(413, self._words())
+            if read > limit:
+                raise HTTPException(413, words)
             return message
 
         await self._app(scope, counted, send)
-
-    def _words(self) -> str:
-        return f"the request is larger than {self._limit:,} bytes"
 
 
 class Timed:

@@ -25,6 +25,7 @@ _STATUS: dict[type[WherryError], int] = {
     errors.BadAddress: 500,
     errors.NoModel: 409,
     errors.NoSuchRoute: 404,
+    errors.NotFound: 404,
     errors.Refused: 409,
     errors.StoreError: 502,
     errors.Unreachable: 503,

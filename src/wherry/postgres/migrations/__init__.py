@@ -6,6 +6,7 @@ version they read beside their own data with `HEAD` and call it when the two dif
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import psycopg
@@ -19,6 +20,8 @@ SCHEMA = "wherry"
 HEAD = "0003"
 # Any number that no other program takes; every process that upgrades waits for the same one.
 _LOCK = 0x77686572_72790001
+# Alembic keeps what it works on in globals of its modules: one upgrade at a time in a process.
+ALONE = threading.RLock()
 _NO_EXTENSION = "the database has no pgvector, and this user may not install it"
 
 
@@ -37,7 +40,7 @@ def upgrade(server: Server) -> None:
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    with translated(server.shown, server.secrets), psycopg.connect(conninfo, autocommit=True) as holder:
+    with ALONE, translated(server.shown, server.secrets), psycopg.connect(conninfo, autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         _extend(holder, server.shown)
         try:
