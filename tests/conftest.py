@@ -47,6 +47,16 @@ def pg(shared_home: Path) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
+def canary(pg: psycopg.Connection) -> Iterator[None]:
+    """A table with the name that hostile texts would drop, empty or fill; it has to outlive the test unchanged."""
+    pg.execute("DROP TABLE IF EXISTS canary")
+    pg.execute("CREATE TABLE canary AS SELECT 'alive' AS state")
+    yield
+    assert pg.execute("SELECT state FROM canary").fetchall() == [("alive",)]
+    pg.execute("DROP TABLE canary")
+
+
+@pytest.fixture
 def name() -> str:
     """The name of a collection that nobody made yet."""
     return f"t{uuid4().hex[:10]}"

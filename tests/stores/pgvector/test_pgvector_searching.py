@@ -257,13 +257,13 @@ def test_what_changes_in_the_table_is_noticed(pg: psycopg.Connection, name: str)
         assert [hit.id for hit in store.search(np.array([1.0, 0.0]), 5, Compare("p", "eq", 1))] == ["a"]
 
 
+@pytest.mark.usefixtures("canary")
 @pytest.mark.parametrize("kind", ["jsonb", "json"])
 def test_conditions_agree_with_the_reference_and_nothing_becomes_sql(
     pg: psycopg.Connection, name: str, kind: str
 ) -> None:
     """Hypothesis draws rows and conditions full of quotes, percent signs, semicolons, NUL and other languages."""
     run(pg, f"CREATE TABLE @ (id text PRIMARY KEY, embedding vector(1), text text, metadata {kind})", name)
-    run(pg, "CREATE TABLE IF NOT EXISTS @ (id int)", "canary")
 
     @settings(max_examples=60)
     @given(st.lists(metadata(nul=False), min_size=1, max_size=12), st.lists(conditions(), min_size=1, max_size=6))
@@ -280,7 +280,6 @@ def test_conditions_agree_with_the_reference_and_nothing_becomes_sql(
 
     with source(f"pgvector:#{name}?metric=l2") as store:
         agree()
-    assert run(pg, "SELECT count(*) FROM @", "canary").fetchone() == (0,)
 
 
 @settings(max_examples=100)
