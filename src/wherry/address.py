@@ -29,7 +29,7 @@ _SECRET_OPTION = re.compile(r"pass|pwd|secret|token|key|auth|cred", re.IGNORECAS
 # Greedy up to the last @: a password may hold an unencoded / or @, and must not show for that.
 _PASSWORD = re.compile(r"^(.*?//|/?)([^/:]*):(.*)@", re.DOTALL)
 _CREDENTIALS = re.compile(r"//|^/?[^/:]*:")
-_HIDDEN = "***"
+HIDDEN = "***"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Address:
         shown = prefix + _without_password(self.location)
         if self.options:
             pairs = [
-                f"{quote(k, safe='')}={_HIDDEN if _SECRET_OPTION.search(k) else quote(redact(v), safe=',./:*')}"
+                f"{quote(k, safe='')}={HIDDEN if _SECRET_OPTION.search(k) else quote(redact(v), safe=',./:*')}"
                 for k, v in sorted(self.options.items())
             ]
             shown += "?" + "&".join(pairs)
@@ -117,9 +117,9 @@ def redact(text: str, *secrets: str) -> str:
     forms = {form for secret in filter(None, secrets) for form in _spellings(secret)}
     # The longest first: a secret may be part of another one.
     for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, _HIDDEN)
-    text = re.sub(r"(//[^/\s:]*):\S*@", rf"\1:{_HIDDEN}@", text)
-    return re.sub(r"(?i)(password\s*=\s*)('[^']*'|\S+)", rf"\1{_HIDDEN}", text)
+        text = text.replace(form, HIDDEN)
+    text = re.sub(r"(//[^/\s:]*):\S*@", rf"\1:{HIDDEN}@", text)
+    return re.sub(r"(?i)(password\s*=\s*)('[^']*'|\S+)", rf"\1{HIDDEN}", text)
 
 
 def secrets_of(address: Address) -> list[str]:
@@ -179,7 +179,7 @@ def _encode_name(name: str) -> str:
 
 
 def _without_password(location: str) -> str:
-    return _PASSWORD.sub(rf"\1\2:{_HIDDEN}@", location)
+    return _PASSWORD.sub(rf"\1\2:{HIDDEN}@", location)
 
 
 def is_url(location: str) -> bool:

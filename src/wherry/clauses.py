@@ -4,7 +4,8 @@
     OP       = != >= <= > <
     joined   by `and`; for anything else there is the JSON form
 
-A key or value may stand in double quotes, as JSON writes them. A bare value ends at ` and `.
+A key or value may stand in double quotes, as JSON writes them. A bare value ends at ` and ` and does not begin
+with `=`, `<` or `>`, which a mistyped comparison leaves behind.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _SYMBOLS = {"=": "$eq", "==": "$eq", "!=": "$ne", ">=": "$gte", "<=": "$lte", ">
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _CLAUSE = re.compile(
     rf"""\s*(?P<key>{_QUOTED}|[^\s"=!<>\[\]]+)\s*
-    (?:(?P<symbol>==|!=|>=|<=|=|>|<)\s*(?P<value>{_QUOTED}|\S.*?)
+    (?:(?P<symbol>==|!=|>=|<=|=|>|<)\s*(?P<value>{_QUOTED}|(?!and\s)[^\s=<>].*?)
       |(?<=[\s"])(?P<many>not\s+in|in)\s*\[(?P<values>(?:{_QUOTED}|[^\]"])*)\]
       |(?<=[\s"])(?P<being>exists|missing))
     (?P<end>\s*$|\s+and\s+)""",

@@ -115,6 +115,13 @@ def test_front_matter_becomes_metadata_and_title() -> None:
     }  # fmt: skip
 
 
+def test_front_matter_does_not_replace_what_a_chunk_says_of_itself() -> None:
+    text = "---\nsource: https://example.com/a\npage: 7\nchunk: 3\nformat: book\n---\n본문.\n"
+    found = read_markdown("글.md", text.encode())
+    kept = {"front_source": "https://example.com/a", "front_page": 7, "front_chunk": 3, "front_format": "book"}
+    assert found.metadata == {"format": "markdown", **kept}
+
+
 @pytest.mark.parametrize(
     "lines",
     [

@@ -6,14 +6,19 @@ contradict the card. A guess would compare what cannot be compared, and nobody w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import cast
+from urllib.parse import urlencode
 
 import numpy as np
 
+from wherry.address import HIDDEN, Address
 from wherry.answering.hits import Hit, of_vectors
-from wherry.errors import NoModel, SpaceMismatch, Unsupported, Usage
+from wherry.errors import BadAddress, NoModel, SpaceMismatch, UnknownModel, Unsupported, Usage, WherryError
 from wherry.models.base import Embedder
+from wherry.postgres.link import VARIABLE
+from wherry.postgres.server import was_made
 from wherry.space import Space
 from wherry.stores.base import Readable, Searchable
 from wherry.where import Where
@@ -21,6 +26,8 @@ from wherry.where import Where
 Vector = np.ndarray | Sequence[float]
 # What has to agree between the model of a question and the one that made the collection.
 _SAME = ("provider", "model", "model_digest", "dimension")
+# Computed in this process by its name alone: no server and no option is to be known.
+_HERE = {"hash"}
 
 
 def nearest(store: Readable, vector: np.ndarray, k: int, where: Where | None, exact: bool = False) -> tuple[Hit, ...]:
@@ -43,12 +50,41 @@ def embedder_of(space: Space, address: str, given: str | Embedder | None = None)
     """
     if isinstance(given, Embedder):
         return _fitting(given, space, address)
-    embedder = opened(given or _spec_of(space, address))
+    embedder = opened(given) if given else _own(space, address)
     try:
         return _fitting(embedder, space, address)
     except BaseException:
         embedder.close()
         raise
+
+
+def _own(space: Space, address: str) -> Embedder:
+    """Open the model that made a collection, in the way that made it."""
+    remembered = _spec_of_index(space, address)
+    if remembered is not None:
+        try:
+            return opened(remembered)
+        except (UnknownModel, BadAddress):
+            # A program's own embedder has a name that nobody else can open.
+            remembered = None
+    spec = _spec_of(space, address)
+    embedder = opened(spec)
+    try:
+        wanted = _unlike(space, embedder.space())
+    except BaseException:
+        embedder.close()
+        raise
+    if not wanted:
+        return embedder
+    embedder.close()
+    return opened(f"{spec}?{urlencode(wanted)}")
+
+
+def _unlike(space: Space, own: Space) -> dict[str, str]:
+    """Return the options by which a model makes vectors as the card says, where it does not do so by itself."""
+    pairs = (("dim", space.dimension, own.dimension), ("query_prompt", space.query_prompt, own.query_prompt))
+    alone = own.provider in _HERE
+    return {name: str(card) for name, card, mine in pairs if card is not None and card != mine and not alone}
 
 
 def opened(spec: str) -> Embedder:
@@ -66,6 +102,25 @@ def require_question(text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise Usage("the question holds half of a surrogate pair, which is no character", where="query") from None
+
+
+def _spec_of_index(space: Space, address: str) -> str | None:
+    """Return the spec that an index was made by, its server and options too; None where it cannot be known.
+
+    A card travels with its vectors and names no server: a file from somebody else must not decide whom questions
+    are sent to. What this database remembers of an index of its own may.
+    """
+    known = os.environ.get(VARIABLE) or was_made() or "//" in address
+    if space.provider is None or space.provider in _HERE or HIDDEN in address or not known:
+        return None
+    from wherry.indexing.place import located
+
+    try:
+        with located(Address.parse(address)) as (_, _, live):
+            return None if HIDDEN in live.embedder else live.embedder
+    except WherryError:
+        # No index, or nobody to ask about one: then the card has to do.
+        return None
 
 
 def _spec_of(space: Space, address: str) -> str:

@@ -174,7 +174,13 @@ class Readable(Protocol):
 
 @runtime_checkable
 class Writable(Readable, Protocol):
-    """A collection that can be written. Every method is safe to repeat."""
+    """A collection that can be written. Every method is safe to repeat.
+
+    What was written counts once `finish` returned. Before that, readers of an engine that holds one state (a table,
+    a service) see each write as it comes; of one that publishes whole states (files) they see nothing yet, and what
+    was staged and never finished is dropped, or taken up by the next run. Whoever ends with `upsert` or `delete`
+    calls `finish`.
+    """
 
     def prepare(self, space: Space, index: Index, rows: int) -> None:
         """Make the collection ready for about `rows` records of `space`; create it if absent.
@@ -191,7 +197,7 @@ class Writable(Readable, Protocol):
         ...
 
     def delete(self, ids: pa.Array) -> None:
-        """Delete records; ids that are not there are ignored."""
+        """Delete records; ids that are not there are ignored. For good once `finish` returned."""
         ...
 
     def finish(self, space: Space, index: Index) -> None:
@@ -289,6 +295,53 @@ class Versioned(Protocol):
 
 
 @dataclass(frozen=True)
+class Range:
+    """Some keys of a collection: from `first` up to, and not including, `end`; None = no bound on that side.
+
+    What a key is, only the engine that cut the collection knows: an id, the number of a row group. rows: about how
+    many records there are.
+    """
+
+    first: str | None
+    end: str | None
+    rows: int
+
+
+@runtime_checkable
+class Partitioned(Readable, Protocol):
+    """A collection that several can read at once, each some of its keys. No id may be there twice (`unique_ids`)."""
+
+    def ranges(self, parts: int) -> list[Range]:
+        """Cut the collection into at most `parts` ranges of about equal size, in order; [] when it cannot be cut.
+
+        Every record that is there now is in exactly one of them, and so is one that is added later.
+        """
+        ...
+
+    def scan_range(self, range: Range, rows: int = PAGE_ROWS) -> Iterator[Page]:
+        """Do what `scan` does with the records of one range."""
+        ...
+
+
+@runtime_checkable
+class Shared(Writable, Protocol):
+    """A target that several workers write at once, while one process holds it (`exclusive`) and waits for them."""
+
+    def portion(self, number: int) -> Writable:
+        """Return the target as the worker of one partition writes it, in a process of its own.
+
+        It is prepared and written like a target, and neither held nor finished. Who takes a partition over opens
+        the same portion and finds what a lost worker left. Raises Busy while that one is still at work. Only ids
+        that are in no other portion are written.
+        """
+        ...
+
+    def gather(self) -> None:
+        """Hear in the holding process that every worker is done: from now on all they wrote is in the target."""
+        ...
+
+
+@dataclass(frozen=True)
 class Probe:
     """What an engine reports to `doctor`: name, whether it is usable, version or install hint."""
 
@@ -308,11 +361,14 @@ __all__ = [
     "Kind",
     "Kindred",
     "Page",
+    "Partitioned",
     "Probe",
+    "Range",
     "Readable",
     "Reject",
     "Searchable",
     "Shaped",
+    "Shared",
     "Touched",
     "Versioned",
     "Writable",

@@ -20,6 +20,8 @@ _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 # A title is looked for at the beginning, and so is front matter.
 _HEAD = 1 << 16
 _TITLE = 300
+# What Wherry itself says of every chunk: front matter of these names is kept beside it and never in its place.
+_OWN = ("source", "document", "headings", "page", "chunk", "start", "end", "format")
 
 
 def read_markdown(document: str, data: bytes) -> Document:
@@ -27,7 +29,8 @@ def read_markdown(document: str, data: bytes) -> Document:
     text, metadata = front_matter(decode(data, document))
     stated = metadata.pop("title", None)
     title = str(stated) if stated is not None else heading_of(text)
-    return Document(document, _parts(text), title, {"format": "markdown", **metadata})
+    beside = {f"front_{key}" if key in _OWN else key: value for key, value in metadata.items()}
+    return Document(document, _parts(text), title, {"format": "markdown", **beside})
 
 
 def read_text(document: str, data: bytes) -> Document:
