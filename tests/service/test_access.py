@@ -19,8 +19,9 @@ from wherry.service.keys import Keys
 from wherry.service.settings import Settings
 
 OPEN = {"/healthz", "/readyz"}
-OPERATES = {"/metrics", "/api/v1/runs"}
-BODIES = {"search": {"query": "혈당", "mode": "lexical"}, "ask": {"question": "혈당이 얼마인가요?"}}
+OPERATES = {"/metrics", "/api/v1/runs", "/api/v1/indexes"}
+_ASKED = {"question": "혈당이 얼마인가요?"}
+BODIES = {"search": {"query": "혈당", "mode": "lexical"}, "ask": _ASKED, "stream": _ASKED}
 
 
 def operations(app: FastAPI) -> Iterator[tuple[str, str]]:

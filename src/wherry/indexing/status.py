@@ -12,6 +12,7 @@ from wherry.indexing import letters, manifest
 from wherry.indexing.lease import holder
 from wherry.indexing.place import Place, located
 from wherry.indexing.results import LISTED, Failure
+from wherry.postgres.database import Database, is_missing
 
 _SOURCES = """
 SELECT s.name, s.documents, s.chunks, s.failed, s.clean IS NOT NULL, s.finished_at::timestamp(0)::text
@@ -27,6 +28,14 @@ SELECT count(*), coalesce(sum(d.chunks), 0), count(*) FILTER (WHERE d.source_fp 
 FROM wherry.documents d LEFT JOIN wherry.dead_letters l ON l."index" = d."index" AND l.generation = d.generation
   AND l.source = d.source AND l.document = d.id
 WHERE d."index" = $1 AND d.generation = $2
+"""
+_INDEXES = """
+SELECT i.shown, i.live, g.embedder, coalesce(sum(s.documents), 0)::bigint, coalesce(sum(s.chunks), 0)::bigint,
+       coalesce(sum(s.failed), 0)::bigint, coalesce(bool_and(s.clean IS NOT NULL), false),
+       max(s.finished_at)::timestamp(0)::text
+FROM wherry.indexes i JOIN wherry.generations g ON g."index" = i.id AND g.number = i.live
+LEFT JOIN wherry.sources s ON s."index" = i.id AND s.generation = i.live
+GROUP BY i.id, i.shown, i.live, g.embedder ORDER BY i.shown
 """
 _RUNS = """
 SELECT id, act, generation, state, started_at::timestamp(0)::text, ended_at::timestamp(0)::text, statistics, error
@@ -48,6 +57,24 @@ class SourceStatus:
     failed: int
     clean: bool
     finished_at: str | None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One index of a database. clean: the last run of each of its sources ended well. finished_at: the latest end."""
+
+    into: str
+    generation: int
+    embedder: str
+    documents: int
+    chunks: int
+    failed: int
+    clean: bool
+    finished_at: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -117,6 +144,16 @@ def status(into: str | os.PathLike[str] | Address) -> Status:
             index=state,
             failures=tuple(letter.failure for letter in letters.letters(database, *key).values())[:LISTED],
         )
+
+
+def indexes(database: Database) -> list[Listed]:
+    """Return every index that a database remembers; none where nothing was ever indexed."""
+    try:
+        return [Listed(*row) for row in database.ask(_INDEXES)]
+    except NoSuchCollection as error:
+        if is_missing(error):
+            return []
+        raise
 
 
 def runs(place: Place, index: int, most: int) -> list[dict[str, Any]]:
