@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from wherry.answering.hits import Hit, Hits
     from wherry.answering.passages import Passage
     from wherry.answering.prompt import messages_of
-    from wherry.answering.search import search
+    from wherry.answering.search import Searcher, search
     from wherry.answering.tune import Tuning, tune
     from wherry.apps.app import App
     from wherry.apps.database import AppDatabase
@@ -35,15 +35,21 @@ if TYPE_CHECKING:
     from wherry.comparing.results import Comparison
     from wherry.errors import (
         BadAddress,
+        BadAnswer,
         BadRecord,
         Busy,
         Conflict,
         Different,
         Integrity,
         Interrupted,
+        MissingExtra,
+        NoSuchCollection,
         NotFound,
         Refused,
+        SpaceMismatch,
         StoreError,
+        TimedOut,
+        Unreachable,
         Usage,
         WherryError,
     )
@@ -70,6 +76,7 @@ if TYPE_CHECKING:
     from wherry.indexing.sources.tables import Columns
     from wherry.indexing.watching import Worker, WorkerState
     from wherry.models.base import Chat, Embedder, Message, Reply
+    from wherry.models.calls import Patience
     from wherry.models.registry import open_chat, open_embedder
     from wherry.models.structured import structured
     from wherry.moving.plan import plan
@@ -103,7 +110,7 @@ _HOMES = {
     "wherry.answering.hits": ("Hit", "Hits"),
     "wherry.answering.passages": ("Passage",),
     "wherry.answering.prompt": ("messages_of",),
-    "wherry.answering.search": ("search",),
+    "wherry.answering.search": ("Searcher", "search"),
     "wherry.answering.tune": ("Tuning", "tune"),
     "wherry.apps.app": ("App",),
     "wherry.apps.database": ("AppDatabase",),
@@ -126,9 +133,16 @@ _HOMES = {
         "BadAddress",
         "Conflict",
         "NotFound",
+        "Unreachable",
+        "TimedOut",
+        "SpaceMismatch",
+        "NoSuchCollection",
+        "MissingExtra",
+        "BadAnswer",
     ),
     "wherry.fitting": ("Fit", "fit"),
     "wherry.models.base": ("Chat", "Embedder", "Message", "Reply"),
+    "wherry.models.calls": ("Patience",),
     "wherry.models.registry": ("open_chat", "open_embedder"),
     "wherry.models.structured": ("structured",),
     "wherry.indexing.act": ("index",),
@@ -251,11 +265,13 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "Message",
     "Metric",
     "Migration",
+    "Patience",
     "Plan",
     "Record",
     "Reject",
     "Route",
     "Reply",
+    "Searcher",
     "Space",
     "Switched",
     "SyncResult",
@@ -274,6 +290,12 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "BadAddress",
     "Conflict",
     "NotFound",
+    "Unreachable",
+    "TimedOut",
+    "SpaceMismatch",
+    "NoSuchCollection",
+    "MissingExtra",
+    "BadAnswer",
     "App",
     "AppDatabase",
     "put_result",

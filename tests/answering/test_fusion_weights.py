@@ -188,3 +188,28 @@ def test_too_little_to_measure_is_said(name: str) -> None:
     assert any("too few sentences" in note for note in hits.notes)
     assert set(hits[0].parts) == {"lexical", "vector"}
     assert agreement.SAMPLE >= 100
+
+
+@pytest.mark.parametrize(
+    ("measured", "wanted"),
+    [
+        ({"lexical": 1.0, "vector": 0.0}, {"lexical": 0.4, "vector": 0.0}),
+        ({"lexical": 1.0, "vector": 0.5}, {"lexical": 0.4, "vector": 0.2}),
+        ({"lexical": 1.0, "vector": 1.5}, {"lexical": 0.4, "vector": 0.6}),
+        ({"lexical": 1.0, "vector": 2.4}, {"lexical": 0.25, "vector": 0.6}),
+        ({"lexical": 0.0, "vector": 1.0}, {"lexical": 0.0, "vector": 0.6}),
+    ],
+)
+def test_what_was_measured_lowers_one_starting_weight_and_raises_none(
+    measured: dict[str, float], wanted: dict[str, float]
+) -> None:
+    found = Agreement(measured, {"lexical": 0.5, "vector": 0.5, "hybrid": 0.5}, 100, "collection")
+    assert hybrid.weights_of(found, {"lexical": 0.4, "vector": 0.6})[0] == pytest.approx(wanted)
+
+
+def test_starting_weights_hold_where_too_little_could_be_measured(name: str) -> None:
+    store = open_source(fill(f"memory:#{name}"))
+    hits = Searcher(store, EMBEDDER, "pieces", {"lexical": 0.4, "vector": 0.6}).search("혈압", 3)
+    for hit in hits:
+        weights = {"lexical": 0.4, "vector": 0.6}
+        assert hit.score == pytest.approx(sum(weights[leg] / (60 + part.rank) for leg, part in hit.parts.items()))

@@ -38,15 +38,31 @@ def depth(k: int) -> int:
     return max(DEPTH, 2 * k)
 
 
-def weights_of(agreement: Agreement | None) -> tuple[Mapping[str, float], tuple[str, ...]]:
-    """Return the weight of each leg, and what a reader should know about them."""
+def weights_of(
+    agreement: Agreement | None, start: Mapping[str, float] | None = None
+) -> tuple[Mapping[str, float], tuple[str, ...]]:
+    """Return the weight of each leg, and what a reader should know about them.
+
+    start: weights to begin with; what was measured may lower one of them, and raises none.
+    """
     if agreement is None:
+        if start is not None:
+            return start, ()
         return UNMEASURED, ("too few sentences to measure the vector leg by: words decide",)
-    weights = agreement.weights
+    weights = agreement.weights if start is None else lowered(start, agreement.weights)
     if weights.get("vector", 0.0) == 0.0:
         found = ", ".join(f"{leg} {value:.2f}" for leg, value in agreement.quality.items() if leg != "hybrid")
         return weights, (f"the vector leg weighs nothing here: it adds nothing to the words ({found})",)
     return weights, ()
+
+
+def lowered(start: Mapping[str, float], measured: Mapping[str, float]) -> Mapping[str, float]:
+    """Return starting weights with one leg lowered until the two stand in the ratio that was measured best."""
+    words, vector = start["lexical"], start["vector"]
+    of_words, of_vector = measured.get("lexical", 0.0), measured.get("vector", 0.0)
+    if of_vector * words < of_words * vector:
+        return {"lexical": words, "vector": words * of_vector / of_words}
+    return {"lexical": vector * of_words / of_vector if of_vector else words, "vector": vector}
 
 
 def fused(legs: Legs, k: int) -> list[Fused]:

@@ -80,11 +80,19 @@ def resolved(in_: str | Path | Address | Readable) -> str | Path | Address | Rea
 class Searcher:
     """An open collection with what its questions need, for many searches; threads may share one.
 
-    embedder: a spec, opened when the first text is asked, or an open one, which is not closed here.
+    embedder: a spec, opened when the first text is asked, or an open one, which is not closed here. weights: of the
+    legs `lexical` and `vector` to begin with, instead of those measured; what is measured may lower one.
     """
 
-    def __init__(self, store: Readable, embedder: str | Embedder | None = None, tokenizer: str | None = None) -> None:
+    def __init__(
+        self,
+        store: Readable,
+        embedder: str | Embedder | None = None,
+        tokenizer: str | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
         self.store = store
+        self._weights = weights
         self.words = Words(store, tokenizer)
         self._given = embedder
         self._space: Space | None = None
@@ -153,7 +161,7 @@ class Searcher:
         ranked = self.words.ranked(query, depth, where)
         try:
             asked = self.vector_of(query)
-            weights, notes = hybrid.weights_of(self.words.agreement(self.embedder, self.space))
+            weights, notes = hybrid.weights_of(self.words.agreement(self.embedder, self.space), self._weights)
             hits = self._fused(asked, Fusion(ranked, weights, depth, k), where, exact)
         except _LEFT_OUT as error:
             notes = (f"the vector leg was left out: {error.what}",)
