@@ -96,6 +96,7 @@ if TYPE_CHECKING:
     from wherry.service.app import create_app
     from wherry.service.keys import Caller, Keys
     from wherry.service.settings import Settings
+    from wherry.service.sockets import open_socket, send_error, socket_messages
     from wherry.space import Metric, Space
     from wherry.stores.pgvector.models import from_model
     from wherry.stores.registry import open_source, open_target
@@ -183,6 +184,7 @@ _HOMES = {
     "wherry.service.app": ("create_app",),
     "wherry.service.keys": ("Caller", "Keys"),
     "wherry.service.settings": ("Settings",),
+    "wherry.service.sockets": ("open_socket", "send_error", "socket_messages"),
     "wherry.space": ("Metric", "Space"),
     "wherry.stores.pgvector.models": ("from_model",),
     "wherry.stores.registry": ("open_source", "open_target"),
@@ -309,6 +311,9 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "WRITES",
     "OPERATES",
     "events",
+    "open_socket",
+    "socket_messages",
+    "send_error",
 ]
 
 

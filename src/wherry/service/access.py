@@ -5,6 +5,9 @@
 
 `OPEN`: anybody. `READS`: any key. `WRITES`: a key that is not read-only. `OPERATES`: an operator's key. A path
 parameter called `route` is checked too: a route that was not granted to the caller's tenant is not there.
+
+Web sockets declare the same rules. A browser cannot send headers with one: it offers the subprotocols `wherry` and
+`bearer.KEY` instead of the header Authorization. A connection that is refused is answered over HTTP, before it opens.
 """
 
 from __future__ import annotations
@@ -12,16 +15,32 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Request, Security
+from fastapi import APIRouter, FastAPI, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
 from wherry.errors import Usage
 from wherry.service.failing import Refusal, no_key, not_found
 from wherry.service.keys import Caller
 
-BEARER = HTTPBearer(auto_error=False, description="A key made with `wherry serve keys add TENANT`.")
+
+class _Key(HTTPBearer):
+    """Finds the key of a request, or of a web socket."""
+
+    async def __call__(self, request: HTTPConnection) -> HTTPAuthorizationCredentials | None:  # type: ignore[override]
+        given = await super().__call__(request)  # type: ignore[arg-type]
+        if given is not None or request.scope["type"] != "websocket":
+            return given
+        offered = request.headers.get("sec-websocket-protocol", "").split(",")
+        key = next((one.strip()[len(OFFERED) :] for one in offered if one.strip().startswith(OFFERED)), None)
+        return None if key is None else HTTPAuthorizationCredentials(scheme="Bearer", credentials=key)
+
+
+# What a browser offers to carry a key; see `_Key`.
+OFFERED = "bearer."
+BEARER = _Key(scheme_name="HTTPBearer", auto_error=False, description="A key made with `wherry serve keys add TENANT`.")
 # FastAPI's own pages: the documentation.
 _DOCUMENTATION = frozenset({"/docs", "/docs/oauth2-redirect", "/openapi.json"})
 _RULES: dict[Callable[..., Any], str] = {}
@@ -33,7 +52,7 @@ def OPEN() -> None:
 
 def _rule(kind: str) -> Callable[..., AsyncIterator[Caller]]:
     async def ruled(
-        request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
+        request: HTTPConnection, given: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
     ) -> AsyncIterator[Caller]:
         service = request.app.state.service
         caller = await run_in_threadpool(service.keys.find, given.credentials) if given else None
@@ -44,9 +63,13 @@ def _rule(kind: str) -> Callable[..., AsyncIterator[Caller]]:
         _require(kind, caller)
         if "route" in request.path_params and not caller.may_see(request.path_params["route"]):
             raise not_found()
-        with service.limits.one(caller.key):
+        # An open socket is no request under way: it may last an hour.
+        socket = request.scope["type"] == "websocket"
+        with service.limits.one(caller.key, service.settings.sockets) if socket else service.limits.one(caller.key):
             yield caller
 
+    # What is declared, and exported, is called as it is written.
+    ruled.__name__ = ruled.__qualname__ = kind.upper()
     return ruled
 
 

@@ -30,10 +30,13 @@ class Sized:
         self._app, self._limit, self._larger = app, limit_bytes, larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         limit = max([self._limit, *(most for path, most in self._larger.items() if scope["path"].startswith(path))])
+        if scope["type"] == "websocket":
+            await self._app(scope, _each_small(receive, send, limit), send)
+            return
         words = f"the request is larger than {limit:,} bytes"
         stated = dict(scope["headers"]).get(b"content-length", b"0")
         if not stated.isdigit() or int(stated) > limit:
@@ -50,6 +53,19 @@ class Sized:
             return message
 
         await self._app(scope, counted, send)
+
+
+def _each_small(receive: Receive, send: Send, limit: int) -> Receive:
+    """Return what ends a socket (1009, too big) at the first message above the limit."""
+
+    async def heard() -> Message:
+        message = await receive()
+        if len(message.get("bytes") or b"") > limit or len((message.get("text") or "").encode()) > limit:
+            await send({"type": "websocket.close", "code": 1009, "reason": f"larger than {limit:,} bytes"})
+            return {"type": "websocket.disconnect", "code": 1009}
+        return message
+
+    return heard
 
 
 class Timed:
@@ -111,8 +127,11 @@ class Watched:
         self._app, self._log, self._meters, self._paths = app, log, meters, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
             return
         number, started, status = secrets.token_hex(8), time.perf_counter(), 0
 
@@ -133,6 +152,34 @@ class Watched:
         finally:
             self._meters.under_way.dec()
             self._note(scope, number, status, time.perf_counter() - started)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Follow a web socket from its opening to its end; one that fails is closed with 1011, an internal error."""
+        number, started, seen = secrets.token_hex(8), time.perf_counter(), {"open": False, "code": 0}
+
+        async def heard(message: Message) -> None:
+            seen["open"] |= message["type"] == "websocket.accept"
+            seen["code"] = message.get("code", message.get("status", seen["code"]))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, heard)
+        except Exception as error:
+            self._log.error("unexpected", request=number, error=type(error).__name__, at=_places(error))
+            if seen["open"]:
+                await heard({"type": "websocket.close", "code": 1011, "reason": f"unexpected; number {number}"})
+            else:
+                await _UNEXPECTED.answer()(scope, receive, heard)
+        finally:
+            caller = scope.get("wherry.caller")
+            self._log.info(
+                "socket",
+                request=number,
+                path=self._paths.get(scope.get("endpoint"), "(none)"),
+                status=seen["code"] or 1000,
+                ms=round((time.perf_counter() - started) * 1000, 1),
+                **({} if caller is None else {"tenant": caller.tenant, "key": caller.key}),
+            )
 
     def _note(self, scope: Scope, number: str, status: int, seconds: float) -> None:
         # The path of the endpoint, never the one that was asked for: anything can be written into that.

@@ -38,10 +38,14 @@ class Limits:
             raise Refusal(429, "RateLimited", "this key asks too often", "wait as long as Retry-After says", wait_s)
 
     @contextmanager
-    def one(self, key: str) -> Iterator[None]:
-        """Count a request while it is under way. Raises Refusal (429) when the key has too many."""
+    def one(self, key: str, sockets: int | None = None) -> Iterator[None]:
+        """Count a request while it is under way. Raises Refusal (429) when the key has too many.
+
+        sockets: how many web sockets a key may have open; then one of those is counted, apart from requests.
+        """
+        key, most = (key, self._most) if sockets is None else (f"{key} sockets", sockets)
         with self._lock:
-            allowed = self._under_way[key] < self._most
+            allowed = self._under_way[key] < most
             if allowed:
                 self._under_way[key] += 1
         if not allowed:
