@@ -40,7 +40,8 @@ class Block:
 
 def pages() -> list[Path]:
     """Return every document of the project."""
-    return [ROOT / "README.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    apps = sorted((ROOT / "src" / "wherry_apps").glob("*/README.md"))
+    return [ROOT / "README.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").rglob("*.md")), *apps]
 
 
 def blocks(page: Path) -> list[Block]:
