@@ -69,10 +69,10 @@ def test_an_app_is_installed_with_all_its_parts(app: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def everything() -> Iterator[TestClient]:
+def everything() -> TestClient:
     from wherry.apps.installed import installed
 
-    yield TestClient(wherry.create_app(wherry.Settings(), installed()), raise_server_exceptions=False)
+    return TestClient(wherry.create_app(wherry.Settings(), installed()), raise_server_exceptions=False)
 
 
 def test_nothing_of_any_app_is_reachable_without_a_key(everything: TestClient, shared_home: Path) -> None:
