@@ -210,6 +210,16 @@ class Writable(Readable, Protocol):
 
 
 @runtime_checkable
+class Publishing(Writable, Protocol):
+    """A store that stages what is written and publishes it whole, in `finish`; until then no reader sees it."""
+
+    @property
+    def publishes(self) -> str:
+        """Return what is published, in a word for people."""
+        ...
+
+
+@runtime_checkable
 class Kindred(Writable, Protocol):
     """A store that takes records as another one of its kind sent them, without decoding (`Page.native`)."""
 
@@ -318,7 +328,7 @@ class Partitioned(Readable, Protocol):
         """
         ...
 
-    def scan_range(self, range: Range, rows: int = PAGE_ROWS) -> Iterator[Page]:
+    def scan_range(self, part: Range, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Do what `scan` does with the records of one range."""
         ...
 
@@ -363,6 +373,7 @@ __all__ = [
     "Page",
     "Partitioned",
     "Probe",
+    "Publishing",
     "Range",
     "Readable",
     "Reject",

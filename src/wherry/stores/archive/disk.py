@@ -5,12 +5,14 @@ Beside an archive `a.json` a writer keeps, in the same folder and nowhere else:
     .a.json.wherry-staging   what is to be published: a SQLite file (with -wal and -shm while open)
     .a.json.wherry-tmp       the next archive while it is being written and read back
     .a.json.wherry-lock      held by the writer, removed when it is done
+    .a.json.wherry-portion-00003   what one of several workers stages, with a lock of its own
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import hashlib
 import io
 import os
@@ -37,6 +39,7 @@ from wherry.errors import (
 CHUNK = 1 << 20
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LONGEST_NAME = 255
+_DIGITS = 5
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,18 @@ def beside(path: Path, suffix: str) -> Path:
     if len(name.encode()) + 4 > _LONGEST_NAME:
         name = f".{hashlib.sha256(path.name.encode()).hexdigest()}.wherry-{suffix}"
     return path.with_name(name)
+
+
+def portion_path(path: Path, number: int) -> Path:
+    """Return where one of several workers stages what it writes to an archive."""
+    return beside(path, f"portion-{number:0{_DIGITS}d}")
+
+
+def portions(path: Path) -> list[Path]:
+    """Return the portions that lie beside an archive, in order."""
+    first = portion_path(path, 0).name
+    stem = glob.escape(first[:-_DIGITS])
+    return sorted(path.parent.glob(stem + "[0-9]" * _DIGITS))
 
 
 @contextmanager

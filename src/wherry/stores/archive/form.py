@@ -31,6 +31,14 @@ class Form(Protocol):
         """Yield all records in file order."""
         ...
 
+    def groups(self, file: ArchiveFile) -> list[int]:
+        """Return how many records each part of the file holds that can be read by itself; [] where none can."""
+        ...
+
+    def pages_of(self, file: ArchiveFile, card: Card, rows: int, groups: range) -> Iterator[Page]:
+        """Yield the records of some of those parts in file order."""
+        ...
+
     def lookup(self, file: ArchiveFile, card: Card) -> Lookup:
         """Return the index of the file's ids."""
         ...

@@ -35,6 +35,10 @@ CREATE TABLE IF NOT EXISTS record (
 CREATE TABLE IF NOT EXISTS gone (id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 _COLUMNS = "id, vector, text, metadata"
+_ABSORB = f"""
+INSERT INTO main.record ({_COLUMNS}, fresh) SELECT {_COLUMNS}, 1 FROM portion.record WHERE true ORDER BY no
+ON CONFLICT (id) DO UPDATE SET vector = excluded.vector, text = excluded.text, metadata = excluded.metadata, fresh = 1
+"""
 Row = tuple[str, bytes, str | None, str | None]
 
 
@@ -137,6 +141,20 @@ class Staging:
                 _rows(batch),
             )
             self._writer.executemany("DELETE FROM gone WHERE id = ?", ((i,) for i in batch.column("id").to_pylist()))
+
+    def absorb(self, portion: Path, dimension: int | None) -> None:
+        """Take over what was staged beside this, in a file of the same kind, and remove that one."""
+        if self.dimension is None:
+            self.remember(dimension=dimension)
+        with self._errors():
+            self._writer.execute("ATTACH ? AS portion", (str(portion),))
+            try:
+                with self._transaction(durable=True):
+                    self._writer.execute(_ABSORB)
+                    self._writer.execute("DELETE FROM main.gone WHERE id IN (SELECT id FROM portion.record)")
+            finally:
+                self._writer.execute("DETACH portion")
+        remove(portion)
 
     def delete(self, ids: pa.Array) -> None:
         """Delete records; durable on return."""

@@ -16,7 +16,7 @@ from wherry.errors import Busy, Integrity, NoSuchCollection, Refused, Rejected
 from wherry.record import Page, dimension_of, schema, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.archive.card import Card
-from wherry.stores.archive.disk import ArchiveFile, Hold, Stamp, beside, require_folder
+from wherry.stores.archive.disk import ArchiveFile, Hold, Stamp, beside, portions, require_folder
 from wherry.stores.archive.form import Form
 from wherry.stores.archive.publish import publish
 from wherry.stores.archive.source import OWN, ArchiveSource, identity_of
@@ -57,6 +57,11 @@ class ArchiveTarget:
     def identity(self) -> str:
         """Equal for two stores exactly when they are the same file."""
         return identity_of(self.path)
+
+    @property
+    def publishes(self) -> str:
+        """What `finish` replaces as a whole."""
+        return "a file"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -185,10 +190,40 @@ class ArchiveTarget:
         try:
             if self._staging is None:
                 self._recover()
+            self.gather()
             yield
         finally:
             with self._lock:
                 self._hold.release()
+
+    def portion(self, number: int) -> ArchiveTarget:
+        """Return the archive as the worker of one partition writes it."""
+        from wherry.stores.archive.portion import ArchivePortion
+
+        return ArchivePortion(self, number)
+
+    def gather(self) -> None:
+        """Take over what workers staged, those of a run that was killed included; the lock is held."""
+        from wherry.stores.archive.portion import PATIENCE_S
+
+        with self._lock:
+            for path in portions(self.path):
+                hold = Hold(path, self.shown)
+                hold.take(PATIENCE_S)
+                try:
+                    portion = Staging(path, self.shown)
+                    facts = portion.recall("card")
+                    if facts is None or not portion.pending:
+                        portion.remove()
+                        continue
+                    dimension = portion.dimension
+                    portion.close()
+                    if self._staging is None and self._published() is None:
+                        space, index = Space.from_dict(facts["space"]), Index(**facts["index"])
+                        self._stage(Card(facts["name"], 0, space, index), None)
+                    self._staged().absorb(path, dimension)
+                finally:
+                    hold.release()
 
     def close(self) -> None:
         """Close every file; what is staged stays for the next run."""

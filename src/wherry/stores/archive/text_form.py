@@ -50,6 +50,14 @@ class TextForm:
         if maker.read:
             yield maker.page()
 
+    def groups(self, file: ArchiveFile) -> list[int]:
+        """Nothing: where a document begins in the middle of a text, only reading from its start can tell."""
+        return []
+
+    def pages_of(self, file: ArchiveFile, card: Card, rows: int, groups: range) -> Iterator[Page]:
+        """Nothing: there are no parts."""
+        return iter(())
+
     def lookup(self, file: ArchiveFile, card: Card) -> Lookup:
         """Return the index of the file's ids."""
         lookup = Lookup()

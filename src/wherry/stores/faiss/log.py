@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from wherry.stores.faiss.files import Stored, corrupt, sync_folder, write_all
+from wherry.stores.faiss.files import CHUNK, Stored, corrupt, sync_folder, write_all
 from wherry.stores.faiss.sidecar import SCHEMA
 
 LOG_FILE, STAGED_VECTORS = "log", "vectors"
@@ -132,13 +132,32 @@ class Log:
         with self._whole():
             return self._append(DELETE, batch.serialize(), 0, len(ids), 0, False)
 
-    def _append(self, kind: int, payload: Any, dimension: int, rows: int, digest: int, unit: bool) -> Frame:
+    def extend(self, other: Log) -> list[Frame]:
+        """Append every batch of another log, all or none of them and durably; return their frames here."""
+        frames = [frame for frame in other.replay() if frame.kind == UPSERT]
+        at, end = other.reserved, other.reserved + sum(frame.vector_bytes for frame in frames)
+        with self._whole():
+            for start in range(at, end, CHUNK):
+                write_all(self._vectors, os.pread(other._vectors, min(CHUNK, end - start), start))
+            os.fdatasync(self._vectors)
+            self._vectors_end += end - at
+            found = [self._carried(frame, os.pread(other._log, frame.length, frame.at)) for frame in frames]
+            os.fdatasync(self._log)
+        return found
+
+    def _carried(self, frame: Frame, payload: bytes) -> Frame:
+        return self._append(frame.kind, payload, frame.dimension, frame.rows, frame.digest, frame.unit, durable=False)
+
+    def _append(
+        self, kind: int, payload: Any, dimension: int, rows: int, digest: int, unit: bool, durable: bool = True
+    ) -> Frame:
         data = memoryview(payload).cast("B")
         values = (_MAGIC, kind, unit, 0, dimension, rows, len(data), digest)
         head = _HEAD.pack(*values, _check(_HEAD.pack(*values, 0), data))
         write_all(self._log, head)
         write_all(self._log, data)
-        os.fdatasync(self._log)
+        if durable:
+            os.fdatasync(self._log)
         frame = Frame(kind, unit, dimension, rows, self._end + len(head), len(data), digest)
         self._end = frame.at + frame.length
         return frame

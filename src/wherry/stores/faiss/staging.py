@@ -47,12 +47,15 @@ class Segment:
 class Staging:
     """What is staged over one generation (or over nothing)."""
 
-    def __init__(self, folder: Path, shown: str, base: Generation | None, metric: Metric) -> None:
-        """Open the staging of the collection in `folder`, making it if needed; `begin` or `recover` follows."""
+    def __init__(self, folder: Path, shown: str, base: Generation | None, metric: Metric, name: str = STAGING) -> None:
+        """Open the staging of the collection in `folder`, making it if needed; `begin` or `recover` follows.
+
+        name: of its folder there.
+        """
         self.folder, self.shown, self.base = folder, shown, base
         self.name, self.space, self.index = "", Space(), Index()
         self.published_as = ""
-        path = folder / STAGING
+        path = folder / name
         with writing(folder, shown):
             path.mkdir(exist_ok=True)
             self.log = Log(path, shown, header_bytes(metric))
@@ -158,6 +161,15 @@ class Staging:
             with writing(self.folder, self.shown):
                 self.log.delete(ids)
             self._kill(ids)
+
+    def absorb(self, portion: Path) -> None:
+        """Take over what was staged beside this, in a folder of the same kind, and remove that one."""
+        other = Log(portion, self.shown, self.log.reserved)
+        with self._lock, writing(self.folder, self.shown):
+            for frame in self.log.extend(other):
+                ids = self.log.read(frame).column(0)
+                self._add(frame, hashes(ids), ids)
+            other.remove()
 
     def _add(self, frame: Frame, keys: np.ndarray, ids: pa.Array) -> None:
         self.space = self.space.filled_from(Space(dimension=frame.dimension))

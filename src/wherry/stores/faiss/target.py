@@ -26,6 +26,7 @@ from wherry.stores.faiss.source import FaissSource, mark_of
 from wherry.stores.faiss.staging import Staging
 from wherry.where import Where
 
+PORTION = "portion-"
 _NOTE = "changes are staged beside the index and not published yet"
 
 
@@ -53,6 +54,11 @@ class FaissTarget:
     def identity(self) -> str:
         """Equal for two stores exactly when they hold the same collection."""
         return self.place.identity
+
+    @property
+    def publishes(self) -> str:
+        """What `finish` replaces as a whole."""
+        return "a generation"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -185,10 +191,37 @@ class FaissTarget:
         try:
             with self._lock:
                 self._recover()
+                self.gather()
             yield
         finally:
             with self._lock:
                 self._hold.release()
+
+    def portion(self, number: int) -> FaissTarget:
+        """Return the collection as the worker of one partition writes it."""
+        from wherry.stores.faiss.portion import FaissPortion
+
+        return FaissPortion(self, number)
+
+    def gather(self) -> None:
+        """Take over what workers staged, those of a run that was killed included; the lock is held."""
+        from wherry.stores.faiss.portion import take
+
+        with self._lock:
+            for path in sorted(self.place.folder.glob(f"{PORTION}*"), key=lambda path: (len(path.name), path.name)):
+                hold = Hold(path, self.shown)
+                take(hold)
+                try:
+                    facts = log.opening(path, self.shown)
+                    if facts is None:
+                        log.remove(path)
+                        continue
+                    if self._staging is None:
+                        self._stage(Space.from_dict(facts["space"]), Index(**facts["index"]))
+                    assert self._staging is not None
+                    self._staging.absorb(path)
+                finally:
+                    hold.release()
 
     def close(self) -> None:
         """Close every file; what is staged stays for the next run."""

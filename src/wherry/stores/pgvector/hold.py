@@ -86,3 +86,25 @@ class Hold:
             left="nothing was written",
             next="wait for it to end, then run the same command again",
         )
+
+
+class Guest(Hold):
+    """What a worker writes by: the lock that the process it works for has taken, and may have lost."""
+
+    def take(self) -> None:
+        """Nothing is taken."""
+
+    def renew(self) -> None:
+        """Nothing is taken."""
+
+    def note(self, connection: psycopg.Connection) -> None:
+        """Let the next holder wait for this transaction. Raises Busy when nobody holds the table for this run."""
+        super().note(connection)
+        row = connection.execute(_TAKE, [self.key]).fetchone()
+        if row and row[0]:
+            raise Busy(
+                f"the run that {self.name} was written for has ended",
+                where=self.server.shown,
+                left="nothing of the batch was written",
+                next="run the same command again",
+            )

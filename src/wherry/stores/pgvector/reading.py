@@ -53,6 +53,10 @@ class Form:
         values += [column.quoted for column in (table.text, table.metadata) if column]
         return self._select(values)
 
+    def select_where(self, condition: sql.Composable) -> sql.Composed:
+        """Return the query for whole records of which something holds."""
+        return sql.SQL("{} WHERE {}").format(self.select(), condition)
+
     def nothing(self) -> Page:
         """Return a page without records."""
         return Page(_empty(self.dimension))

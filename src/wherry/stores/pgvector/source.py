@@ -16,9 +16,9 @@ from wherry.postgres.link import Link, Server
 from wherry.record import Page
 from wherry.space import Metric, Space
 from wherry.state import file_name
-from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Hit, Index, Touched
+from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Hit, Index, Range, Touched
 from wherry.stores.lexical import FusedHit, Fusion
-from wherry.stores.pgvector import cards, changes, ground, indexes, keys, layouts, shelf, tuning
+from wherry.stores.pgvector import cards, changes, cutting, ground, indexes, keys, layouts, shelf, tuning
 from wherry.stores.pgvector.catalog import Table, require_name
 from wherry.stores.pgvector.layouts import Asked
 from wherry.stores.pgvector.reading import Form, copied, joined, listed, pages
@@ -111,6 +111,17 @@ class PgSource:
     def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Yield the whole table as of one moment, as it lies on disk."""
         with self._streaming(lambda form: form.select()) as (arriving, form):
+            yield from map(self._read, pages(arriving, form, rows))
+
+    def ranges(self, parts: int) -> list[Range]:
+        """Cut the table into ranges of its key, none where that is not unique."""
+        with self._reader.begin() as connection:
+            self._look(connection)
+            return cutting.ranges(connection, self._table, parts) if self._table.unique else []
+
+    def scan_range(self, part: Range, rows: int = PAGE_ROWS) -> Iterator[Page]:
+        """Yield the rows of one range as of one moment."""
+        with self._streaming(lambda form: form.select_where(cutting.condition(form.table, part))) as (arriving, form):
             yield from map(self._read, pages(arriving, form, rows))
 
     def ids(self, rows: int = PAGE_ROWS) -> Iterator[pa.Array]:

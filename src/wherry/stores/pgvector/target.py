@@ -18,7 +18,7 @@ from wherry.space import Metric, Space
 from wherry.stores.base import Collection, Index
 from wherry.stores.pgvector import cards, fields, indexes, jsonb, keys, layouts, metadata_indexes, writing
 from wherry.stores.pgvector.catalog import INTEGER_TYPES, Table
-from wherry.stores.pgvector.hold import Hold
+from wherry.stores.pgvector.hold import Guest, Hold
 from wherry.stores.pgvector.layouts import Asked
 from wherry.stores.pgvector.reading import Form
 from wherry.stores.pgvector.source import MAX_DIMENSION, PgSource
@@ -148,6 +148,15 @@ class PgTarget(PgSource):
         finally:
             self._hold = None
             hold.release()
+
+    def portion(self, number: int) -> PgTarget:
+        """Return this table: the server lets several write. Each transaction asks whether the run still lives."""
+        self._hold = Guest(self._server, self._table.label)
+        return self
+
+    def gather(self) -> None:
+        """Everything is in the table; nobody knows how many rows of it are new, so its statistics are."""
+        self._touched_rows += self.describe().count
 
     def close(self) -> None:
         """Close the connections; a second call does nothing."""
