@@ -4,4 +4,6 @@ from __future__ import annotations
 
 import wherry
 
-app = wherry.App(name="checkup", about="Health-checkup questions answered from guidance, and the move off a cloud index.")
+app = wherry.App(
+    name="checkup", about="Health-checkup questions answered from guidance, and the move off a cloud index."
+)
