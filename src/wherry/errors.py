@@ -31,6 +31,7 @@
     │   ├── AuthFailed           the credentials were refused
     │   ├── QuotaExceeded        the account's quota or money is used up
     │   ├── DiskFull             the disk is full
+    │   ├── WorkerLost           one partition of a run cost several workers
     │   └── Rejected             the store refused the request
     ├── BadRecord            5   records could not cross; the rest is done
     ├── Integrity            6
@@ -225,6 +226,10 @@ class QuotaExceeded(StoreError):
 
 class DiskFull(StoreError):
     """The disk is full."""
+
+
+class WorkerLost(StoreError):
+    """Workers of a run were lost, one after the other."""
 
 
 class Rejected(StoreError):
