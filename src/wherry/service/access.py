@@ -44,6 +44,11 @@ BEARER = _Key(scheme_name="HTTPBearer", auto_error=False, description="A key mad
 # FastAPI's own pages: the documentation.
 _DOCUMENTATION = frozenset({"/docs", "/docs/oauth2-redirect", "/openapi.json"})
 _RULES: dict[Callable[..., Any], str] = {}
+_DOCS = {
+    "reads": "Let in any key; gives the endpoint its Caller.",
+    "writes": "Let in a key that is not read-only; gives the endpoint its Caller.",
+    "operates": "Let in an operator's key; gives the endpoint its Caller.",
+}
 
 
 def OPEN() -> None:
@@ -70,6 +75,7 @@ def _rule(kind: str) -> Callable[..., AsyncIterator[Caller]]:
 
     # What is declared, and exported, is called as it is written.
     ruled.__name__ = ruled.__qualname__ = kind.upper()
+    ruled.__doc__ = _DOCS[kind]
     return ruled
 
 

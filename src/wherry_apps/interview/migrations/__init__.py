@@ -1,0 +1,1 @@
+"""The one history of Interview's tables, as Alembic revisions."""
