@@ -198,7 +198,8 @@ class AppDatabase:
 
     def _ours(self, thing: Any, name: str | None, kind: str, reflected: bool, other: Any) -> bool:
         table = name if kind == "table" else getattr(getattr(thing, "table", None), "name", name)
-        return table in self.metadata.tables
+        # What an app makes while it runs, such as an index of a kind that the user chooses, is no drift.
+        return table in self.metadata.tables and name not in self.metadata.info.get("unmanaged", ())
 
 
 def _quoted(name: str) -> str:
