@@ -10,9 +10,10 @@ of them. Threads may share a reader.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,10 +26,14 @@ from wherry.routing.sides import Asked, Side
 
 
 class Reader:
-    """A route, open for reading. reads: what keeps what was seen, closed with the reader; None keeps nothing."""
+    """A route, open for reading. reads: what keeps what was seen, closed with the reader; None keeps nothing.
 
-    def __init__(self, name: str, reads: Reads | None = None) -> None:
+    environment: the variables that may decide where it leads; those of this process when none are given.
+    """
+
+    def __init__(self, name: str, reads: Reads | None = None, environment: Mapping[str, str] | None = None) -> None:
         self.name = name
+        self._environment: Mapping[str, str] = os.environ if environment is None else environment
         self._reads = reads
         self._book = Book()
         self._asking = threading.Lock()
@@ -50,12 +55,14 @@ class Reader:
     @property
     def address(self) -> str:
         """Where a question asked now would go."""
-        return self.route.leads_to()
+        return self.route.leads_to(self._environment)
 
     def search(self, query: Any, k: int = 5, mode: str | None = None, where: Any = None, **options: Any) -> Hits:
         """Search the collection the route leads to; everything as in `wherry.search`."""
         route = self.route
-        asked = Asked(route, route.leads_to(), query, {"k": k, "mode": mode, "where": where, **options})
+        asked = Asked(
+            route, route.leads_to(self._environment), query, {"k": k, "mode": mode, "where": where, **options}
+        )
         started = time.perf_counter()
         try:
             with self.side(asked.address) as searcher:
@@ -108,8 +115,11 @@ class Reader:
         return entered
 
 
-def route(name: str) -> Reader:
-    """Open a route for reading; what its readers see is kept for `wherry watch`. Raises NoSuchRoute."""
+def route(name: str, environment: Mapping[str, str] | None = None) -> Reader:
+    """Open a route for reading; what its readers see is kept for `wherry watch`. Raises NoSuchRoute.
+
+    environment: the variables that may decide where it leads, for a program that keeps its own in a file.
+    """
     with Book() as book:
         book.require(name)
-    return Reader(name, Reads())
+    return Reader(name, Reads(), environment)

@@ -116,6 +116,15 @@ class Places:
         _write(self.root / "config.json", json.dumps(asdict(config), ensure_ascii=False, indent=1) + "\n")
         return places(self.root)
 
+    def environment(self) -> dict[str, str]:
+        """Return the variables that decide: those of the process, and of config.env where it has none of its own."""
+        return {**_variables(self.root / "config.env"), **{k: v for k, v in os.environ.items() if v.strip()}}
+
+    def variables_at(self) -> int:
+        """Return when config.env was written, 0 where there is none."""
+        file = self.root / "config.env"
+        return file.stat().st_mtime_ns if file.is_file() else 0
+
     def lead(self, local: bool) -> None:
         """Write down which side is the default; the file before it stays as config.env.backup."""
         kept = _variables(self.root / "config.env")
