@@ -31,6 +31,10 @@ class Census:
         """Return the census of the set with more ids."""
         return Census(self.count + len(ids), (self.total + _sum(ids)) & _64_BITS)
 
+    def joined(self, other: Census) -> Census:
+        """Return the census of both sets, which share no id."""
+        return Census(self.count + other.count, (self.total + other.total) & _64_BITS)
+
     def without(self, ids: list[str]) -> Census:
         """Return the census of the set with fewer ids."""
         return Census(self.count - len(ids), (self.total - _sum(ids)) & _64_BITS)

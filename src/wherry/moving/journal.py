@@ -18,6 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from wherry.canonical import DIGEST_BYTES
 from wherry.errors import Busy, DiskFull, Integrity, JournalCorrupt, WherryError
 from wherry.record import Reject
 from wherry.state import file_name, home
@@ -40,8 +43,22 @@ CREATE TABLE IF NOT EXISTS entry (
 """
 
 
+_REPLACE = "ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, batch = excluded.batch"
+
+
 class Journal:
     """The journal of one target."""
+
+    db: Any
+
+    @staticmethod
+    def of(identity: str, shared: bool) -> Journal:
+        """Open the journal of a target: the file of this state folder, or the one that all machines share."""
+        if not shared:
+            return Journal(identity)
+        from wherry.moving.shared_journal import SharedJournal
+
+        return SharedJournal(identity)
 
     def __init__(self, identity: str, path: Path | str | None = None) -> None:
         """Open the journal of the collection called `identity`, making the file if needed.
@@ -79,7 +96,9 @@ class Journal:
 
     def remember(self, key: str, value: str) -> None:
         """Remember a fact about the target."""
-        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        self.db.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
+        )
 
     def begin(self, act: str, source: str, target: str, plan: dict[str, Any]) -> str:
         """Note that a run starts and return its id; runs that died unnoticed are marked so."""
@@ -125,6 +144,20 @@ class Journal:
         """Return what a run put into quarantine."""
         rows = self.db.execute("SELECT id, reason, detail FROM quarantine WHERE run = ? ORDER BY rowid", (run,))
         return [Reject(*row) for row in rows]
+
+    def put(self, ids: Sequence[str], digests: Sequence[bytes | None], number: int | None) -> None:
+        """Put down entries of the ledger, each in place of an older one of its id. digests: 16 bytes each, or None."""
+        joined = b"".join(digest or b"" for digest in digests)
+        if len(joined) != DIGEST_BYTES * len(ids) or any("\x00" in i for i in ids):
+            rows = zip(ids, digests, [number] * len(ids), strict=True)
+            self.db.executemany("INSERT INTO entry (id, digest, batch) VALUES (?1, ?2, ?3) " + _REPLACE, rows)
+            return
+        # One statement for the whole batch: SQLite works on it without asking Python for each row.
+        self.db.execute(
+            f"INSERT INTO entry (id, digest, batch) SELECT value, substr(?2, key * {DIGEST_BYTES} + 1,"
+            f" {DIGEST_BYTES}), ?3 FROM json_each(?1) WHERE true {_REPLACE}",
+            (orjson.dumps(list(ids)).decode(), joined, number),
+        )
 
     def copy(self, path: Path) -> Journal:
         """Return a copy in another file, for a dry run to write to."""

@@ -15,14 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import orjson
 
-from wherry.canonical import DIGEST_BYTES
 from wherry.moving.journal import Journal
 
 WRITING, WRITTEN, READ_BACK = 0, 1, 2
 _LOOKUP = 8000
-_REPLACE = "ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, batch = excluded.batch"
 
 
 @dataclass(frozen=True)
@@ -56,20 +53,26 @@ class Ledger:
     """The entries of one target."""
 
     def __init__(self, journal: Journal) -> None:
-        self.db = journal.db
+        self.journal, self.db = journal, journal.db
 
-    def settle(self, read_back: bool) -> int:
+    def settle(self, read_back: bool, writer: str | None = None) -> int:
         """Turn the entries of unfinished batches to "unknown"; return how many that were.
 
-        read_back: also those that were written but never read back.
+        read_back: also those that were written but never read back. writer: only batches of this one.
         """
-        limit = READ_BACK if read_back else WRITTEN
+        which = "state < ?"
+        values: list[int | str] = [READ_BACK if read_back else WRITTEN]
+        if writer is not None:
+            which, values = "state < ? AND run = ?", [*values, writer]
         changed = self.db.execute(
-            "UPDATE entry SET digest = NULL, batch = NULL WHERE batch IN (SELECT no FROM batch WHERE state < ?)",
-            (limit,),
+            f"UPDATE entry SET digest = NULL, batch = NULL WHERE batch IN (SELECT no FROM batch WHERE {which})", values
         ).rowcount
-        self.db.execute("DELETE FROM batch WHERE state < ?", (limit,))
+        self.db.execute(f"DELETE FROM batch WHERE {which}", values)
         return changed
+
+    def begun(self, writer: str) -> bool:
+        """Tell whether a partition of a run has put down a batch."""
+        return self.db.execute("SELECT 1 FROM batch WHERE run = ? LIMIT 1", (writer,)).fetchone() is not None
 
     def count(self) -> int:
         """Return the number of entries."""
@@ -90,9 +93,9 @@ class Ledger:
     def intend(self, run: str, ids: Sequence[str], digests: Sequence[bytes]) -> int:
         """Put down a batch that is about to be written and return its number."""
         with Transaction(self):
-            number = self.db.execute("INSERT INTO batch (run, state) VALUES (?, ?)", (run, WRITING)).lastrowid
-            self._put(ids, digests, number)
-        assert number is not None
+            insert = "INSERT INTO batch (run, state) VALUES (?, ?) RETURNING no"
+            number = int(self.db.execute(insert, (run, WRITING)).fetchone()[0])
+            self.journal.put(ids, digests, number)
         return number
 
     def advance(self, number: int, state: int) -> None:
@@ -102,7 +105,7 @@ class Ledger:
     def adopt(self, ids: Sequence[str], digests: Sequence[bytes | None]) -> None:
         """Record what was read at the target, or None for "present, content unknown"."""
         with Transaction(self):
-            self._put(ids, digests, None)
+            self.journal.put(ids, digests, None)
 
     def forget(self, ids: Sequence[str]) -> None:
         """Remove entries: before a deletion, or when the target has lost them."""
@@ -123,13 +126,13 @@ class Ledger:
         return [row[0] for row in self.db.execute("SELECT id FROM entry WHERE digest IS NULL ORDER BY pos")]
 
     def written_by(self, run: str, ids: Sequence[str]) -> set[str]:
-        """Return which of some records were last written by a run."""
+        """Return which of some records were last written by a run, any partition of it included."""
         found: set[str] = set()
         for start in range(0, len(ids), _LOOKUP):
             part = ids[start : start + _LOOKUP]
             marks = ",".join("?" * len(part))
-            query = f"SELECT id FROM entry JOIN batch ON batch = no WHERE run = ? AND id IN ({marks})"
-            found.update(row[0] for row in self.db.execute(query, [run, *part]))
+            query = f"SELECT id FROM entry JOIN batch ON batch = no WHERE (run = ? OR run LIKE ?) AND id IN ({marks})"
+            found.update(row[0] for row in self.db.execute(query, [run, f"{run}/%", *part]))
         return found
 
     def ids_at(self, positions: np.ndarray) -> list[str]:
@@ -141,19 +144,6 @@ class Ledger:
             rows = self.db.execute(f"SELECT id FROM entry WHERE pos IN ({marks}) ORDER BY pos", part)
             found += [row[0] for row in rows]
         return found
-
-    def _put(self, ids: Sequence[str], digests: Sequence[bytes | None], number: int | None) -> None:
-        joined = b"".join(digest or b"" for digest in digests)
-        if len(joined) != DIGEST_BYTES * len(ids) or any("\x00" in i for i in ids):
-            rows = zip(ids, digests, [number] * len(ids), strict=True)
-            self.db.executemany("INSERT INTO entry (id, digest, batch) VALUES (?1, ?2, ?3) " + _REPLACE, rows)
-            return
-        # One statement for the whole batch: SQLite works on it without asking Python for each row.
-        self.db.execute(
-            f"INSERT INTO entry (id, digest, batch) SELECT value, substr(?2, key * {DIGEST_BYTES} + 1,"
-            f" {DIGEST_BYTES}), ?3 FROM json_each(?1) WHERE true {_REPLACE}",
-            (orjson.dumps(list(ids)).decode(), joined, number),
-        )
 
 
 class Walk:

@@ -125,6 +125,13 @@ class Projection:
             for loss in counted
         ]
 
+    def add(self, counts: dict[str, int], changed: dict[str, list[str]]) -> None:
+        """Count what another projection between the same two engines has counted."""
+        for code, count in counts.items():
+            self.counts[code] = self.counts.get(code, 0) + count
+            examples = self.changed.setdefault(code, [])
+            examples += changed.get(code, [])[: _EXAMPLES - len(examples)]
+
     def _count_unseen(self, batch: pa.RecordBatch) -> None:
         metadata = batch.column("metadata")
         # A first look at the text keeps the parser away from the plain records, which are nearly all.

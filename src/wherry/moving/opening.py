@@ -27,7 +27,7 @@ def reading(source: Source) -> Iterator[Readable]:
     if not isinstance(source, (str, os.PathLike, Address)):
         yield source
         return
-    store = open_source(_address(source))
+    store = open_source(address_of(source))
     try:
         yield store
     finally:
@@ -40,12 +40,15 @@ def writing(target: Target) -> Iterator[Writable]:
     if not isinstance(target, (str, os.PathLike, Address)):
         yield target
         return
-    store = open_target(_address(target))
+    store = open_target(address_of(target))
     try:
         yield store
     finally:
         store.close()
 
 
-def _address(place: Place) -> Address:
+def address_of(place: object) -> Address:
+    """Return the address of an end of a move that `is_place`."""
+    if not isinstance(place, (str, os.PathLike, Address)):
+        raise TypeError(f"{type(place).__name__} is an open store, not an address")
     return place if isinstance(place, Address) else Address.parse(os.fspath(place))

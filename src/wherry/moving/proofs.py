@@ -55,15 +55,19 @@ class Proof:
         """When the reading began."""
         return datetime.fromtimestamp(self.at, UTC)
 
+    @property
+    def age_s(self) -> float:
+        """Seconds since the reading began."""
+        return datetime.now(UTC).timestamp() - self.at
+
     def doubts(self, source: Readable, target: Readable, fresh_s: float = FRESH_S) -> list[str]:
         """Return why it may not stand any more, one sentence each; none when it does.
 
         Of an engine without marks only the number of records can be compared.
         """
         found = []
-        age = datetime.now(UTC).timestamp() - self.at
-        if age > fresh_s:
-            found.append(f"it is {age / 60:.0f} minutes old, and {fresh_s / 60:.0f} are allowed")
+        if self.age_s > fresh_s:
+            found.append(f"it is {self.age_s / 60:.0f} minutes old, and {fresh_s / 60:.0f} are allowed")
         sides = ((source, self.marks.source, "source"), (target, self.marks.target, "target"))
         return found + [doubt for store, mark, side in sides if (doubt := self._doubt(store, mark, side))]
 

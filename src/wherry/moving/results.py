@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 from wherry.record import Reject
+from wherry.stores.base import Range
 
 LISTED = 1000
 
@@ -58,7 +59,8 @@ class Plan:
     rows, bytes: of the source. new, changed, unchanged, deleted, quarantined: records, None where the
     plan did not look (`sync` decides while it reads). disk_needed, disk_free: bytes at the target,
     None where the volume is not ours to see. seconds: estimate from a short probe. layouts: whose records the
-    source and the target hold (`plain`, `llamaindex`, `langchain`).
+    source and the target hold (`plain`, `llamaindex`, `langchain`). parts: the ranges of keys that several workers
+    bring over, none where one does.
     """
 
     source: str
@@ -78,6 +80,7 @@ class Plan:
     quarantined: int | None = None
     quarantine: tuple[Reject, ...] = ()
     layouts: tuple[str, str] = ("plain", "plain")
+    parts: tuple[Range, ...] = ()
 
     @property
     def empty(self) -> bool:

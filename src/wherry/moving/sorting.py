@@ -48,13 +48,14 @@ class Sorter:
         read_target: Callable[[pa.Array], Page],
         source: Capabilities,
         takes: Callable[[str], bool] = lambda form: False,
+        first_copy: bool | None = None,
     ) -> None:
         self.ledger, self.target, self.space = ledger, target, space
         self.projection, self.tolerance, self.read_target = projection, tolerance, read_target
         self.walk = Walk(ledger)
         self.held = ledger.count()
         # Nothing to find, nothing to find twice: a first copy need not ask the ledger.
-        self.first_copy = source.unique_ids and self.held == 0
+        self.first_copy = source.unique_ids and (self.held == 0 if first_copy is None else first_copy)
         self.source, self.takes = source, takes
         # New ids are not in the ledger until their batch is sent; until then they wait here.
         self.waiting: set[str] = set()

@@ -10,22 +10,20 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import pyarrow as pa
 
-from wherry.errors import Integrity, Interrupted, WherryError
-from wherry.moving.census import Census, census, differing, require_few
+from wherry.errors import Interrupted, WherryError
+from wherry.moving.census import census, differing, require_few
 from wherry.moving.census import doomed as count_doomed
-from wherry.moving.conveyor import Conveyor, Load, takes
-from wherry.moving.differences import tolerance_between
+from wherry.moving.crew import hiring, require, share_out
+from wherry.moving.crossing import Crossed, Crossing, Terms
 from wherry.moving.journal import Journal
 from wherry.moving.ledger import Ledger
-from wherry.moving.losses import Projection
-from wherry.moving.opening import Source, Target, is_place, reading, writing
-from wherry.moving.pile import Pile
+from wherry.moving.opening import Source, Target, address_of, is_place, reading, writing
+from wherry.moving.partition import Job, Part, cut
 from wherry.moving.plan import Outline, data_losses
 from wherry.moving.progress import Progress, silent
 from wherry.moving.proofs import Marks, Proof
@@ -36,7 +34,7 @@ from wherry.moving.standing import Rest, Standing, mark_of, rest_of, stock_of, w
 from wherry.moving.streams import ahead
 from wherry.record import Page, Reject
 from wherry.state import locked
-from wherry.stores.base import PAGE_ROWS, Readable, Writable
+from wherry.stores.base import PAGE_ROWS, Range, Readable, Shared, Writable
 
 WRITE_ROWS = 2048
 
@@ -48,41 +46,14 @@ class Wishes:
     level: Level = Level.DIGESTS
     accept_losses: bool = False
     allow_mass_delete: bool = False
-
-
-@dataclass
-class Tally:
-    """What a run has counted so far."""
-
-    read: int = 0
-    created: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    deleted: int = 0
-    quarantined: int = 0
-    looked: int = 0
-    rejects: list[Reject] = field(default_factory=list)
+    workers: int = 1
+    engine: str = "local"
+    ray_address: str | None = None
 
     @property
-    def moved(self) -> bool:
-        """Whether anything was written or deleted."""
-        return bool(self.created or self.changed or self.deleted)
-
-    def require_conserved(self) -> None:
-        """Raise Integrity unless every record that was read is accounted for."""
-        accounted = self.created + self.changed + self.unchanged + self.quarantined
-        if self.read != accounted:
-            raise Integrity(f"{self.read:,} records were read and {accounted:,} are accounted for")
-
-    def to_dict(self) -> dict[str, int]:
-        """Return the counts as a JSON object."""
-        return {
-            "read": self.read,
-            "written": self.created + self.changed,
-            "unchanged": self.unchanged,
-            "deleted": self.deleted,
-            "quarantined": self.quarantined,
-        }
+    def shared(self) -> bool:
+        """Whether the journal has to be where other machines reach it."""
+        return self.engine == "ray"
 
 
 def sync(
@@ -92,6 +63,9 @@ def sync(
     level: str | Level = Level.DIGESTS,
     accept_losses: bool = False,
     allow_mass_delete: bool = False,
+    workers: int = 1,
+    engine: str = "local",
+    ray_address: str | None = None,
     progress: Progress = silent,
 ) -> SyncResult:
     """Make `target` hold exactly what `source` holds.
@@ -101,10 +75,16 @@ def sync(
     back and end with a listing or a count. accept_losses: go on although the plan lists losses.
     allow_mass_delete: delete more than a fifth of the target.
 
+    workers: how many bring the records over, each some ranges of keys; where that cannot be, one does and a note
+    says why. engine: `local` (processes of this machine) or `ray`, which keeps the journal in PostgreSQL.
+    ray_address: of a running Ray cluster, None = one that is started here.
+
     Raises Refused (losses, mass deletion, spaces that do not mix, no room), Busy, StoreError,
     Integrity and Interrupted; whatever was written by then stays and the same call goes on from there.
     """
-    wishes = Wishes(_level(level), accept_losses, allow_mass_delete)
+    require(workers, engine, ray_address)
+    wishes = Wishes(_level(level), accept_losses, allow_mass_delete, workers, engine, ray_address)
+    ends = (source, target)
     opened_here = is_place(source) and is_place(target)
 
     reached = False
@@ -115,7 +95,7 @@ def sync(
         with writing(target) as to, locked(to.identity, to.address), reading(source) as from_:
             outline = Outline(from_, to, probe=False)
             reached = True
-            return _sync_open(outline, wishes, progress)
+            return _sync_open(outline, wishes, progress, ends)
 
     # An open store belongs to the caller, who alone can open it again; and what could not be reached
     # even once is more likely mistyped than down.
@@ -126,16 +106,19 @@ def sync(
     )
 
 
-def _sync_open(outline: Outline, wishes: Wishes, progress: Progress) -> SyncResult:
+def _sync_open(outline: Outline, wishes: Wishes, progress: Progress, ends: tuple[Source, Target]) -> SyncResult:
     started = time.perf_counter()
     source, target = outline.source, outline.target
     losses = data_losses(outline)
     outline.require_accepted(losses, wishes.accept_losses)
     outline.require_room()
+    parts, note = _parts(outline, wishes, ends)
     with ExitStack() as stack:
-        journal = stack.enter_context(Journal(target.identity))
-        run = journal.begin("sync", source.address, target.address, outline.plan(losses).to_dict())
+        journal = stack.enter_context(Journal.of(target.identity, wishes.shared))
+        run = journal.begin("sync", source.address, target.address, outline.plan(losses, parts=parts).to_dict())
         attempt = _Run(source, target, outline, losses, wishes, journal, run, progress)
+        attempt.parts, attempt.ends = parts, ends
+        attempt.notes += [f"one worker brings all of it over: {note}"] if note else []
         with _recorded(attempt, source.address, target.address):
             target.prepare(outline.space, outline.from_.index, outline.from_.count)
             stack.enter_context(target.exclusive())
@@ -145,8 +128,17 @@ def _sync_open(outline: Outline, wishes: Wishes, progress: Progress) -> SyncResu
         return result
 
 
+def _parts(outline: Outline, wishes: Wishes, ends: tuple[Source, Target]) -> tuple[tuple[Range, ...], str]:
+    """Return the ranges that several workers bring over, or none and the reason."""
+    if wishes.workers == 1:
+        return (), ""
+    if not all(map(is_place, ends)):
+        return (), "a store that is open in this process cannot be opened by another"
+    return cut(outline.source, outline.target, outline.from_.count, wishes.workers)
+
+
 class _Run:
-    """One run of sync."""
+    """One run of sync. parts: the ranges that workers bring over, none where this process does it all."""
 
     def __init__(
         self,
@@ -162,14 +154,16 @@ class _Run:
         self.source, self.target, self.outline, self.losses = source, target, outline, losses
         self.wishes, self.journal, self.run, self.progress = wishes, journal, run, progress
         self.ledger = Ledger(journal)
-        self.tally = Tally()
-        self.projection = Projection.between(source.capabilities, target.capabilities)
-        self.tolerance = tolerance_between(source.capabilities, target.capabilities, outline.space.metric)
         self.batch = min(WRITE_ROWS, target.capabilities.max_batch or WRITE_ROWS)
+        self.crossing = Crossing(
+            source, target, self.ledger, Terms(run, outline.space, self.batch, wishes.level >= Level.DIGESTS)
+        )
+        self.tally = self.crossing.tally
         self.verified = Level.COUNTED
         self.balanced = False
         self.copying = 0.0
-        self.ids = Census()
+        self.parts: tuple[Range, ...] = ()
+        self.ends: tuple[Source, Target] = (source, target)
         self.notes = [*outline.from_.notes, *outline.to.notes]
 
     def go(self) -> None:
@@ -181,26 +175,21 @@ class _Run:
         # Before the source is read: what is committed while it is being read counts as touched later.
         mark, target_mark = mark_of(self.source), mark_of(self.target)
         stock = stock_of(self.target, self.ledger, standing)
-        self.ids, held = stock.ids, self.ledger.count()
+        self.crossing.ids, held = stock.ids, self.ledger.count()
         rest = rest_of(self.source, self.ledger, standing, stock)
-        with self._conveyor() as conveyor:
-            sorter = Sorter(
-                self.ledger,
-                self.target.capabilities,
-                self.outline.space,
-                self.projection,
-                self.tolerance,
-                conveyor.read,
-                self.source.capabilities,
-                partial(takes, self.target),
-            )
-            began = time.perf_counter()
-            self._cross(self._pages(sorter, rest, held), sorter, conveyor)
+        with self.crossing.open():
+            sorter, began = self.crossing.sorter, time.perf_counter()
+            if rest is None and self.parts:
+                self._share_out(held)
+            else:
+                for rejects in self.crossing.cross(self._pages(sorter, rest, held)):
+                    self._set_aside(rejects)
+                    self.progress("sync", self.tally.read, self.outline.from_.count)
             self.tally.require_conserved()
             self._delete(sorter, held)
             self.copying = time.perf_counter() - began
         # What was not written to holds what it held when its stock was taken.
-        found, others = self.ids.count, []
+        found, others = self.crossing.ids.count, []
         if standing is None or self.tally.moved:
             self.progress("finish", 0, None)
             self.target.finish(self.outline.space, self.outline.from_.index)
@@ -210,48 +199,45 @@ class _Run:
         self._check(rest, found)
         self._doubt(others)
         if self.balanced and not self.tally.quarantined:
-            Standing(self.ids, self.source.identity, mark, target_mark).remember(self.journal)
+            Standing(self.crossing.ids, self.source.identity, mark, target_mark).remember(self.journal)
             if self.verified is Level.DEEP:
                 Proof.of(self.source, self.target, found, at, Marks(mark, target_mark)).remember(self.journal)
 
-    def _conveyor(self) -> Conveyor:
-        return Conveyor(
-            self.target,
-            self.ledger,
+    def _share_out(self, held: int) -> None:
+        """Let workers bring the partitions over, and take what they did into account."""
+        self._require_few_doomed(held)
+        assert isinstance(self.target, Shared)
+        wishes, job = self.wishes, self._job(first_copy=held == 0)
+        parts = [Part(number, part) for number, part in enumerate(self.parts)]
+        with hiring(wishes.engine, job, wishes.workers, wishes.ray_address) as crew:
+            taken_over = share_out(crew, parts, wishes.workers, self._hear)
+        self.target.gather()
+        if taken_over:
+            # What a lost worker wrote before its end is in the target, and nobody has counted it.
+            self.crossing.ids = census(self.target.ids())
+            self.notes.append(f"{taken_over:,} partitions were taken over from workers that were lost")
+
+    def _job(self, first_copy: bool) -> Job:
+        found, terms = self.outline.from_, self.crossing.terms
+        source, target = map(address_of, self.ends)
+        return Job(
+            source,
+            target,
             self.run,
-            self.projection,
-            self.tolerance,
-            read_back=self.wishes.level >= Level.DIGESTS,
+            self.outline.space,
+            found.index,
+            found.layout,
+            found.count,
+            self.batch,
+            terms.read_back,
+            first_copy,
+            self.wishes.shared,
         )
 
-    def _cross(self, source: Generator[Page, None, None], sorter: Sorter, conveyor: Conveyor) -> None:
-        new, changed = Pile(self.batch, absent=True), Pile(self.batch, absent=False)
-        # Closed here: left by an error, a generator would go on reading a source that is being closed.
-        with closing(source) as pages:
-            for page in pages:
-                self.tally.read += page.read
-                found = sorter.sort(page)
-                self._set_aside(found.rejects)
-                self._adopt(found.adopted)
-                self.tally.unchanged += found.unchanged
-                for pile, load in ((new, found.new), (changed, found.changed)):
-                    for part in pile.add(load):
-                        self._send(conveyor, sorter, part, pile.absent)
-                self.progress("sync", self.tally.read, self.outline.from_.count)
-        for pile in (new, changed):
-            for part in pile.rest():
-                self._send(conveyor, sorter, part, pile.absent)
-        conveyor.drain()
-
-    def _send(self, conveyor: Conveyor, sorter: Sorter, load: Load, absent: bool) -> None:
-        conveyor.send(load, absent)
-        if absent:
-            ids = load.ids.to_pylist()
-            sorter.sent(ids)
-            self.ids = self.ids.with_ids(ids)
-            self.tally.created += len(load)
-        else:
-            self.tally.changed += len(load)
+    def _hear(self, crossed: Crossed) -> None:
+        self.crossing.absorb(crossed)
+        self._set_aside(crossed.rejects)
+        self.progress("sync", self.tally.read, self.outline.from_.count)
 
     def _pages(self, sorter: Sorter, rest: Rest | None, held: int) -> Generator[Page, None, None]:
         """Read the source: all of it, or only what it cannot prove unchanged.
@@ -261,10 +247,14 @@ class _Run:
         if rest is not None:
             yield from self._rest(sorter, rest, held)
             return
-        if held and census(self.source.ids()) != self.ids:
-            self._require_few(count_doomed(self.ledger, self.source.ids()), held)
+        self._require_few_doomed(held)
         with ahead(self.source.scan(PAGE_ROWS)) as pages:
             yield from pages
+
+    def _require_few_doomed(self, held: int) -> None:
+        """Raise MassDelete before anything is read when the source lacks too much of what the target holds."""
+        if held and census(self.source.ids()) != self.crossing.ids:
+            self._require_few(count_doomed(self.ledger, self.source.ids()), held)
 
     def _rest(self, sorter: Sorter, rest: Rest, held: int) -> Generator[Page, None, None]:
         shown = (page.to_pylist() for page in self.source.ids()) if rest.listing else None
@@ -281,20 +271,14 @@ class _Run:
     def _set_aside(self, rejects: list[Reject]) -> None:
         if rejects:
             self.journal.quarantine(self.run, rejects)
-            self.tally.quarantined += len(rejects)
             self.tally.rejects += rejects[: LISTED - len(self.tally.rejects)]
-
-    def _adopt(self, load: Load) -> None:
-        if len(load):
-            self.ledger.adopt(load.ids.to_pylist(), load.digests)
-            self.tally.looked += len(load)
 
     def _delete(self, sorter: Sorter, held: int) -> None:
         parts = [self._gone(part) for part in sorter.unmet()]
         self._require_few(sum(map(len, parts)), held)
         for part in parts:
             self.ledger.forget(part)
-            self.ids = self.ids.without(part)
+            self.crossing.ids = self.crossing.ids.without(part)
             for start in range(0, len(part), self.batch):
                 self.target.delete(pa.array(part[start : start + self.batch], type=pa.string()))
             self.tally.deleted += len(part)
@@ -340,7 +324,7 @@ class _Run:
 
     def _losses(self) -> tuple[Loss, ...]:
         """Return what was announced, and what the records of this run brought with them."""
-        counted = {loss.code: loss for loss in self.projection.found(list(self.outline.losses))}
+        counted = {loss.code: loss for loss in self.crossing.projection.found(list(self.outline.losses))}
         announced = {loss.code: loss for loss in self.losses}
         return tuple({**announced, **counted}.values())
 

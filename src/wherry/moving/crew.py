@@ -1,0 +1,121 @@
+"""Handing partitions out to workers, and out again when a worker is lost.
+
+    engine   what a worker is                                    the journal
+    local    a process of this machine                           the SQLite file of the target
+    ray      an actor of Ray, here or on another machine         a schema of PostgreSQL
+
+A worker takes one partition at a time. One that dies (killed, out of memory, its machine gone) takes nothing along:
+its partition goes to the next, who finds in ledger and target what was done.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+from wherry.errors import MissingExtra, Usage, WorkerLost
+from wherry.moving.crossing import Crossed
+from wherry.moving.partition import Job, Part
+
+ENGINES = ("local", "ray")
+_TRIES = 3
+_MOST = 256
+
+
+class Lost(Exception):
+    """A worker ended without an answer; the words say what is known of its end."""
+
+
+class Worker(Protocol):
+    """Somebody who brings partitions over, one at a time."""
+
+    def begin(self, part: Part) -> None:
+        """Start on a partition and return at once. Raises Lost."""
+        ...
+
+    def result(self) -> Crossed:
+        """Return what became of it; raises what the worker met, or Lost."""
+        ...
+
+
+class Crew(Protocol):
+    """Where workers come from."""
+
+    def hire(self) -> Worker:
+        """Start a worker."""
+        ...
+
+    def wait(self, busy: Sequence[Worker]) -> list[Worker]:
+        """Wait until some of these workers have an answer or are lost, and return those."""
+        ...
+
+
+def require(workers: int, engine: str, ray_address: str | None) -> None:
+    """Raise Usage for a wish that cannot be."""
+    if not 1 <= workers <= _MOST:
+        raise Usage(f"{workers} workers: between 1 and {_MOST} are possible")
+    if engine not in ENGINES:
+        raise Usage(f"unknown engine {engine!r}", next=f"use {' or '.join(ENGINES)}")
+    if ray_address and engine != "ray":
+        raise Usage("an address of Ray is given, and the engine is not Ray", next="add --engine ray")
+
+
+def hiring(engine: str, job: Job, workers: int, ray_address: str | None) -> AbstractContextManager[Crew]:
+    """Return the crew of an engine; leaving it ends every worker. Raises MissingExtra."""
+    if engine == "local":
+        from wherry.moving.local_crew import LocalCrew
+
+        return LocalCrew.of(job)
+    try:
+        from wherry.moving.ray_crew import RayCrew
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise MissingExtra(
+            "the engine ray needs the package ray, which is not installed", next='pip install "wherry[ray]"'
+        ) from None
+    return RayCrew.of(job, workers, ray_address)
+
+
+def share_out(crew: Crew, parts: Sequence[Part], workers: int, heard: Callable[[Crossed], None]) -> int:
+    """Let `workers` workers bring all partitions over; return how many were taken over from a lost one.
+
+    heard: told of each partition that is done. Raises what a worker met first, and WorkerLost when one partition
+    cost several workers.
+    """
+    waiting, lost = deque(parts), Counter[int]()
+    idle: list[Worker] = []
+    busy: list[tuple[Worker, Part]] = []
+    while waiting or busy:
+        while waiting and len(busy) < workers:
+            part = waiting.popleft()
+            with _taken_over(part, waiting, lost):
+                worker = idle.pop() if idle else crew.hire()
+                worker.begin(part)
+                busy.append((worker, part))
+        answered = crew.wait([worker for worker, _ in busy])
+        done = [pair for pair in busy if pair[0] in answered]
+        busy = [pair for pair in busy if pair[0] not in answered]
+        for worker, part in done:
+            with _taken_over(part, waiting, lost):
+                heard(worker.result())
+                idle.append(worker)
+    return lost.total()
+
+
+@contextmanager
+def _taken_over(part: Part, waiting: deque[Part], lost: Counter[int]) -> Iterator[None]:
+    """Put a partition back in line when its worker is lost. Raises WorkerLost when that goes on."""
+    try:
+        yield
+    except Lost as end:
+        lost[part.number] += 1
+        if lost[part.number] >= _TRIES:
+            raise WorkerLost(
+                f"partition {part.number} was given to {_TRIES} workers, and each of them was lost: {end}",
+                left="what they wrote is in the target and in the journal",
+                next="look for what ends them (memory?), then run the same command again: it goes on from there",
+            ) from None
+        waiting.appendleft(part)
