@@ -11,6 +11,9 @@
 A replay does not repeat writes, it reconciles: it reads what the live side holds of some ids now and makes the
 other side hold the same. So it needs no order, may be repeated, and can never bring back an older value. The
 writer waits for the live side alone; what the other side does is never its affair.
+
+A writer takes turns with whoever leads the route elsewhere (`turns.py`): no write lands on a side that was left
+meanwhile.
 """
 
 from __future__ import annotations
@@ -20,14 +23,17 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 
 from wherry.errors import WherryError
 from wherry.postgres.link import Server
 from wherry.record import Record, from_records
+from wherry.routing import turns
 from wherry.routing.book import Book, Route, shown
-from wherry.stores.base import Readable, Writable
+from wherry.routing.disk import require_room
+from wherry.stores.base import Collection, Publishing, Readable, Writable
 from wherry.stores.registry import open_source, open_target
 
 _IDS_AT_ONCE = 2000
@@ -40,7 +46,7 @@ _DUE = "UPDATE wherry.route_outbox SET due = true WHERE id = $1"
 # What a living writer has not finished yet is not looked at: it would be looked at too early.
 _TAKE = (
     "SELECT id, ids FROM wherry.route_outbox WHERE route = $1 AND target = $2"
-    " AND (due OR at < now() - interval '60 s') ORDER BY id LIMIT $3"
+    " AND (due OR $4 OR at < now() - interval '60 s') ORDER BY id LIMIT $3"
 )
 _FAILED = "UPDATE wherry.route_outbox SET attempts = attempts + 1, error = $3 WHERE route = $1 AND target = $2"
 Open = Callable[[str], Writable]
@@ -63,7 +69,8 @@ class Writer:
     """A route, open for writing. With a side that is to follow, a thread brings it up to date behind the writes.
 
     Threads may share a writer. Use as a context manager: leaving waits a moment for the outbox to be empty, and
-    what is left there waits for the next replay.
+    what is left there waits for the next replay. Writes are refused (DiskFull) shortly before the disk of the live
+    side is full.
     """
 
     def __init__(self, name: str, open_: Open = open_target) -> None:
@@ -71,7 +78,7 @@ class Writer:
         self._open = open_
         self._book = Book()
         self._writing = threading.Lock()
-        self._live: tuple[str, Writable] | None = None
+        self._live: _Live | None = None
         self._follower = _Follower(name, open_)
 
     def upsert(self, records: pa.RecordBatch | Iterable[Record]) -> None:
@@ -90,7 +97,7 @@ class Writer:
         self._follower.close()
         with self._writing:
             if self._live is not None:
-                self._live[1].close()
+                self._live.close()
                 self._live = None
             self._book.close()
 
@@ -101,14 +108,22 @@ class Writer:
         self.close()
 
     def _write(self, ids: list[str], write: Callable[[Writable], None]) -> None:
-        with self._writing:
+        with self._writing, turns.writing(self._book.database, self.name):
             route = self._book.require(self.name)
             if route.dual is None:
-                write(self._side(route))
+                self._store(route, write)
                 return
             with self._noted(route, json.dumps(ids)):
-                write(self._side(route))
+                self._store(route, write)
         self._follower.wake()
+
+    def _store(self, route: Route, write: Callable[[Writable], None]) -> None:
+        live = self._side(route)
+        require_room(live.volume, self.name)
+        write(live.store)
+        if live.publishes:
+            # Readers of such a side see nothing before it, and a process that ends would lose it.
+            live.store.finish(live.card.space, live.card.index)
 
     @contextmanager
     def _noted(self, route: Route, ids: str) -> Iterator[None]:
@@ -122,13 +137,35 @@ class Writer:
             if not database.tell(_DUE, [number]):
                 database.ask(_PUT, [route.name, route.dual, ids, True])
 
-    def _side(self, route: Route) -> Writable:
+    def _side(self, route: Route) -> _Live:
         address = route.leads_to()
-        if self._live is None or self._live[0] != address:
+        if self._live is None or self._live.address != address:
             if self._live is not None:
-                self._live[1].close()
-            self._live = (address, self._open(address))
-        return self._live[1]
+                self._live.close()
+                self._live = None
+            store = self._open(address)
+            self._live = _Live(address, store, store.describe(), isinstance(store, Publishing))
+        return self._live
+
+
+@dataclass(frozen=True)
+class _Live:
+    """The side that is written to. card: as it was when it was opened. publishes: only what is finished is seen."""
+
+    address: str
+    store: Writable
+    card: Collection
+    publishes: bool
+
+    @property
+    def volume(self) -> Path | None:
+        return Path(self.card.volume) if self.card.volume else None
+
+    def close(self) -> None:
+        """Build what the writes left to be built, and close."""
+        if self.card.exists:
+            self.store.finish(self.card.space, self.card.index)
+        self.store.close()
 
 
 class _Follower:
@@ -172,32 +209,36 @@ def replay(name: str, open_: Open = open_target) -> Replayed:
     A side that fails is told in the result; what it has not taken stays in the outbox.
     """
     with Book() as book:
-        route = book.require(name)
-        if route.dual is None:
-            return Replayed(0, 0)
-        done, failure = 0, None
-        try:
-            with _alone(book.database.server, name) as alone:
-                done = _replayed(book, route, open_) if alone else 0
-        except WherryError as error:
-            failure = error.what
-            book.database.tell(_FAILED, [name, route.dual, f"{type(error).__name__}: {error.what}"])
-        return Replayed(done, waiting(book, route), failure)
+        return drain(book, book.require(name), open_)
+
+
+def drain(book: Book, route: Route, open_: Open = open_target, alone: bool = False) -> Replayed:
+    """Do what `replay` does. alone: the caller holds the route alone, so no living writer has anything unfinished."""
+    if route.dual is None:
+        return Replayed(0, 0)
+    done, failure = 0, None
+    try:
+        with _hold(book.database.server, route.name, wait=alone) as held:
+            done = _replayed(book, route, open_, alone) if held else 0
+    except WherryError as error:
+        failure = error.what
+        book.database.tell(_FAILED, [route.name, route.dual, f"{type(error).__name__}: {error.what}"])
+    return Replayed(done, waiting(book, route), failure)
 
 
 def waiting(book: Book, route: Route) -> int:
-    """Return how many writes are in the outbox of a route."""
-    rows = book.database.ask("SELECT count(*) FROM wherry.route_outbox WHERE route = $1", [route.name])
-    return int(rows[0][0])
+    """Return how many writes wait in the outbox for the side that follows a route."""
+    counted = "SELECT count(*) FROM wherry.route_outbox WHERE route = $1 AND target = $2"
+    return int(book.database.ask(counted, [route.name, route.dual])[0][0]) if route.dual else 0
 
 
-def _replayed(book: Book, route: Route, open_: Open) -> int:
+def _replayed(book: Book, route: Route, open_: Open, alone: bool) -> int:
     done = 0
     assert route.dual is not None
     with ExitStack() as stack:
         live = stack.enter_context(closing(open_source(route.leads_to())))
         other = stack.enter_context(closing(open_(route.dual)))
-        while rows := book.database.ask(_TAKE, [route.name, route.dual, _ROWS_AT_ONCE]):
+        while rows := book.database.ask(_TAKE, [route.name, route.dual, _ROWS_AT_ONCE, alone]):
             ids = list(dict.fromkeys(i for _, noted in rows for i in noted))
             for start in range(0, len(ids), _IDS_AT_ONCE):
                 _make_alike(live, other, ids[start : start + _IDS_AT_ONCE])
@@ -221,9 +262,13 @@ def _make_alike(live: Readable, other: Writable, ids: list[str]) -> None:
 
 
 @contextmanager
-def _alone(server: Server, name: str) -> Iterator[bool]:
-    """Hold the replay of a route against other processes; False when one is at it."""
+def _hold(server: Server, name: str, wait: bool) -> Iterator[bool]:
+    """Hold the replay of a route against other processes; False when one is at it and it is not waited for."""
     with server.connect() as connection:
+        if wait:
+            connection.execute("SELECT pg_advisory_lock($1, hashtext($2))", [_LOCK, name])
+            yield True
+            return
         row = connection.execute("SELECT pg_try_advisory_lock($1, hashtext($2))", [_LOCK, name]).fetchone()
         # The lock goes with the connection, however that ends.
         yield bool(row and row[0])

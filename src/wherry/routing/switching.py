@@ -3,8 +3,9 @@
     switch     only with a fresh proof that both sides are equal, or with a waiver that is recorded
     rollback   only when nothing written since is lost: it is carried back first, or waived by number
 
-The pointer is one row that is compared and set; readers that are at work finish where they began. What was
-written to the old side between the proof and the switch shows by its mark, and the result says so.
+The pointer is one row that is compared and set; readers that are at work finish where they began. In the last moment
+writers by the route wait (`turns.py`), so that none of their writes is left behind. What others wrote to the old side
+between the proof and the switch shows by its mark, and the result says so.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from wherry.errors import NotVerified, Refused, WherryError, WouldLoseWrites
+from wherry.errors import MassDelete, NotVerified, Refused, StoreError, Unsupported, WouldLoseWrites
 from wherry.moving.opening import reading
 from wherry.moving.proofs import FRESH_S, Proof, recall
+from wherry.moving.renewing import MOST, still_equal, unlike
 from wherry.moving.standing import mark_of
 from wherry.moving.sync import sync
 from wherry.moving.verify import verify
+from wherry.routing import turns
 from wherry.routing.book import Book, Route, shown
-from wherry.routing.dual import replay
-from wherry.stores.base import Readable, Versioned
+from wherry.routing.dual import drain, replay
+from wherry.stores.base import Readable, Touched, Versioned
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,16 @@ def switch(
         old, new = (stack.enter_context(reading(place)) for place in (route.target, target))
         if old.identity == new.identity:
             raise Refused(f"{name} leads there already", where=str(shown(target)), left="nothing was changed")
-        _require_followed(route)
         if prove and not waive:
+            # What still waits for the side that follows would be found to be missing there.
+            replay(name)
             verify(old, new)
-        proof = None if waive else _proof(old, new, route, target, fresh_s)
-        since = {"old": mark_of(old), "new": mark_of(new), "count": new.describe().count}
-        details = {"proved_at": proof.when.isoformat() if proof else None, "waived": waive}
-        led = book.lead(route, target, "switch", why, since, details)
+        with turns.leading(book.database, name):
+            _require_followed(book, route)
+            proof = None if waive else _proved(old, new, route, target, fresh_s, prove)
+            since = {"old": mark_of(old), "new": mark_of(new), "count": new.describe().count}
+            details = {"proved_at": proof.when.isoformat() if proof else None, "waived": waive}
+            led = book.lead(route, target, "switch", why, since, details)
         notes = [] if proof is None else _written_meanwhile(proof, old, new)
         return Switched(
             name, route.target, led.target, led.version, details["proved_at"], waived=waive, notes=tuple(notes)
@@ -77,8 +83,9 @@ def switch(
 def rollback(name: str, *, why: str = "", waive_writes: int | None = None, carry: bool = True) -> Switched:
     """Lead a route back to where it led before.
 
-    What was written to the live side since is carried back first, by a sync. carry=False refuses instead.
-    waive_writes: lead it back at once, giving up that many writes at most. Raises NoSuchRoute, WouldLoseWrites, Busy.
+    What was written to the live side since is carried back first, by a sync; it never deletes a large part of what is
+    there. carry=False refuses instead. waive_writes: lead it back at once, giving up that many writes at most. Raises
+    NoSuchRoute, WouldLoseWrites, MassDelete, Busy.
     """
     with Book() as book:
         route = book.require(name)
@@ -86,22 +93,53 @@ def rollback(name: str, *, why: str = "", waive_writes: int | None = None, carry
             raise Refused(
                 f"{name} was never led elsewhere", left="nothing was changed", next=f"wherry route show {name}"
             )
-        lost = _writes_since(route, waive_writes)
+        carried = 0
+        if carry and waive_writes is None and writes_since(route, count=False) != 0:
+            # Most of it goes while writers go on; the rest, a moment later, while they wait.
+            carried += _carried(route)
+        with turns.leading(book.database, name):
+            lost = _left_behind(book, route, waive_writes, carry)
+            if lost != 0 and carry and waive_writes is None:
+                carried, lost = carried + _carried(route), 0
+            if lost != 0:
+                _require_given_up(route, lost, waive_writes)
+            return _led_back(book, route, why, carried, _given_up(lost) if lost != 0 else "")
+
+
+def _left_behind(book: Book, route: Route, waived: int | None, carry: bool) -> int | None:
+    """Return how many writes the side before lacks, None where nobody can tell."""
+    if waived is None:
+        _require_followed(book, route)
+    else:
+        # What the side before still takes needs not be given up.
+        drain(book, route, alone=True)
+    return writes_since(route, count=not carry or waived is not None)
+
+
+def _require_given_up(route: Route, lost: int | None, waived: int | None) -> None:
+    if waived is None or (lost is not None and lost > waived):
+        raise _would_lose(route, lost)
+
+
+def _carried(route: Route) -> int:
+    assert route.previous is not None
+    try:
+        moved = sync(route.target, route.previous, accept_losses=True)
+    except Unsupported as error:
+        lost = writes_since(route)
         if lost == 0:
-            return _led_back(book, route, why)
-        if waive_writes is not None and (lost is None or lost <= waive_writes):
-            given_up = "an unknown number of writes" if lost is None else f"{lost:,} writes"
-            return _led_back(book, route, why, waived=f"{given_up} were given up")
-        if not carry or waive_writes is not None:
-            raise _would_lose(route, lost)
-        moved = sync(route.target, route.previous, accept_losses=True, allow_mass_delete=True)
-        carried = moved.written + moved.deleted
-        return _led_back(book, route, why, carried=carried)
+            return 0
+        raise _would_lose(route, lost, error.what) from error
+    except MassDelete as error:
+        error.left = "readers go on as before; nothing was deleted on the side before"
+        error.next = f"wherry verify {shown(route.previous)} {shown(route.target)}, then rollback --waive-writes N"
+        raise
+    return moved.written + moved.deleted
 
 
-def _require_followed(route: Route) -> None:
+def _require_followed(book: Book, route: Route) -> None:
     """Let what is in the outbox reach the side that follows. Raises Refused when it cannot."""
-    left = replay(route.name)
+    left = drain(book, route, alone=True)
     if left.waiting:
         raise Refused(
             f"{left.waiting:,} writes have not reached the side that follows {route.name}: {left.error or 'not yet'}",
@@ -111,6 +149,17 @@ def _require_followed(route: Route) -> None:
         )
 
 
+def _proved(old: Readable, new: Readable, route: Route, target: str, fresh_s: float, prove: bool) -> Proof:
+    """Return a proof that stands; make one now, while writers wait, where theirs were found under way before."""
+    try:
+        return _proof(old, new, route, target, fresh_s)
+    except NotVerified:
+        if not prove:
+            raise
+        verify(old, new)
+        return _proof(old, new, route, target, fresh_s)
+
+
 def _proof(old: Readable, new: Readable, route: Route, target: str, fresh_s: float) -> Proof:
     """Return a proof that stands, whichever side was copied from the other. Raises NotVerified."""
     doubts: list[str] = []
@@ -118,7 +167,7 @@ def _proof(old: Readable, new: Readable, route: Route, target: str, fresh_s: flo
         proof = recall(source, copy)
         if proof is not None:
             found = proof.doubts(source, copy, fresh_s)
-            if not found:
+            if not found or (proof.age_s <= fresh_s and still_equal(proof, source, copy)):
                 return proof
             doubts = doubts or found
     raise NotVerified(
@@ -136,22 +185,39 @@ def _written_meanwhile(proof: Proof, old: Readable, new: Readable) -> list[str]:
     return [f"after the proof: {doubt}; sync the old side into the new one" for doubt in doubts]
 
 
-def _writes_since(route: Route, waived: int | None) -> int | None:
-    """Count what was written to the live side since the switch; None where that cannot be told."""
+def writes_since(route: Route, count: bool = True) -> int | None:
+    """Return how many records of the live side the side before lacks or has otherwise; None where nobody can tell.
+
+    Where the engine cannot tell what was written since the switch, `count` decides whether both sides are compared.
+    """
     try:
-        with reading(route.target) as store:
+        with reading(route.target) as live:
             mark = route.since.get("new")
-            if mark is None or not isinstance(store, Versioned):
-                return None
-            since = store.touched(mark)
+            since = live.touched(mark) if mark is not None and isinstance(live, Versioned) else None
             if since is None:
-                return None
-            return len(since.ids) + max(0, int(route.since.get("count", since.count)) - since.count)
-    except WherryError:
+                return _different(route) if count else None
+            return _lacking(route, live, since)
+    except StoreError:
         # A live side that cannot be read is the usual reason to go back; only a waiver leads there then.
-        if waived is None:
-            raise
         return None
+
+
+def _lacking(route: Route, live: Readable, since: Touched) -> int:
+    """Count what was written and deleted since the switch and did not reach the side before by other ways."""
+    assert route.previous is not None
+    written = len(since.ids)
+    try:
+        with reading(route.previous) as before:
+            new, changed = unlike(live, before, since.ids.to_pylist()) if written <= MOST else (0, written)
+            return new + changed + max(0, before.describe().count + new - since.count)
+    except StoreError:
+        return written + max(0, int(route.since.get("count", since.count)) - since.count)
+
+
+def _different(route: Route) -> int:
+    assert route.previous is not None
+    found = verify(route.previous, route.target)
+    return found.missing + found.extra + found.different + found.unreadable
 
 
 def _led_back(book: Book, route: Route, why: str, carried: int = 0, waived: str = "") -> Switched:
@@ -161,12 +227,17 @@ def _led_back(book: Book, route: Route, why: str, carried: int = 0, waived: str 
     return Switched(route.name, route.target, led.target, led.version, carried=carried, waived=waived)
 
 
-def _would_lose(route: Route, lost: int | None) -> WouldLoseWrites:
+def _given_up(lost: int | None) -> str:
+    return "an unknown number of writes were given up" if lost is None else f"{lost:,} writes were given up"
+
+
+def _would_lose(route: Route, lost: int | None, barred: str = "") -> WouldLoseWrites:
     number = "an unknown number of" if lost is None else f"{lost:,}"
     return WouldLoseWrites(
-        f"{number} writes were made to {shown(route.target)} since {route.name} was led there",
+        f"{number} writes were made to {shown(route.target)} since {route.name} was led there"
+        + (f", and they cannot be carried back: {barred}" if barred else ""),
         where=route.name,
         left="readers go on as before",
-        next=f"wherry rollback {route.name} carries them back first"
-        + (f"; --waive-writes {lost} gives them up" if lost else ""),
+        next=("" if barred else f"wherry rollback {route.name} carries them back first; ")
+        + f"--waive-writes {lost or 'N'} gives them up",
     )

@@ -6,10 +6,9 @@ it with what they saw on the side before, and leads the route back by itself whe
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,10 @@ from wherry.errors import WherryError
 from wherry.moving.opening import reading
 from wherry.routing.book import Book, Route, shown
 from wherry.routing.conditions import Condition, parse
+from wherry.routing.disk import WARNS, Disk
 from wherry.routing.switching import rollback
 
 BAD = "error_rate>1% or p95>3x or disk>95%"
-_DISK_WARNS = 0.8
 _DAY_S = 86_400.0
 _FEW = 20
 _SEEN = """
@@ -91,30 +90,6 @@ class Watched:
         }
 
 
-@dataclass
-class _Disk:
-    """The volume of a collection over time. seen: (seconds, bytes used)."""
-
-    volume: Path | None
-    seen: list[tuple[float, int]] = field(default_factory=list)
-
-    def share(self) -> float | None:
-        """Return how much of it is used, 0 to 1; None where the volume is not ours to see."""
-        if self.volume is None or not self.volume.exists():
-            return None
-        usage = shutil.disk_usage(self.volume)
-        self.seen.append((time.monotonic(), usage.used))
-        return usage.used / usage.total
-
-    def days_left(self) -> float | None:
-        """Return in how many days it is full at the rate seen so far, None where it does not fill."""
-        if self.volume is None or len(self.seen) < 2:
-            return None
-        (first, was), (last, used) = self.seen[0], self.seen[-1]
-        rate = (used - was) / (last - first) if last > first else 0.0
-        return shutil.disk_usage(self.volume).free / rate / _DAY_S if rate > 0 else None
-
-
 def watch(
     name: str,
     *,
@@ -134,7 +109,7 @@ def watch(
     with Book() as book:
         route = book.require(name)
         since = datetime.now(UTC)
-        disk, before = _Disk(_volume_of(route)), _before(book, route)
+        disk, before = Disk(_volume_of(route)), _before(book, route)
         until, started = time.monotonic() + for_s, time.monotonic()
         warnings: dict[str, None] = {}
         while True:
@@ -169,7 +144,7 @@ def _broken(conditions: tuple[Condition, ...], look: Look, before: Quantities) -
     return [words for condition in conditions if (words := condition.broken(look.seen, before))]
 
 
-def _look(book: Book, route: Route, since: datetime, disk: _Disk) -> Look:
+def _look(book: Book, route: Route, since: datetime, disk: Disk) -> Look:
     reads, seen = _seen(book, route.name, since, datetime.now(UTC))
     seen = {**seen, "disk": disk.share(), "memory": memory_share()}
     return Look(datetime.now(UTC), reads, seen, tuple(_warnings(seen)))
@@ -177,7 +152,7 @@ def _look(book: Book, route: Route, since: datetime, disk: _Disk) -> Look:
 
 def _warnings(seen: Quantities) -> list[str]:
     share = seen["disk"]
-    if share is None or share < _DISK_WARNS:
+    if share is None or share < WARNS:
         return []
     return [f"the disk of the collection is {share:.0%} full"]
 

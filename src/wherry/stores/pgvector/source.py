@@ -13,6 +13,7 @@ from psycopg import sql
 from wherry.address import Address
 from wherry.postgres.copy import Message, messages
 from wherry.postgres.link import Link, Server
+from wherry.postgres.server import data_folder
 from wherry.record import Page
 from wherry.space import Metric, Space
 from wherry.state import file_name
@@ -271,6 +272,7 @@ class PgSource:
             bytes=int(size),
             notes=tuple(notes),
             layout=table.shape.layout,
+            volume=str(data_folder()) if self._server.embedded else None,
             extra={"id": table.id.type, "vector": table.vector.type, "pgvector": table.version},
         )
 
