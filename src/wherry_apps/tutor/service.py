@@ -145,6 +145,7 @@ class Tutor:
         self.close()
 
     def _require_explainable(self, number: int, owner: str | None) -> None:
+        self.bank.get(number, student=owner is not None)
         if owner is not None and self.diagnosis.hidden_from(number, owner):
             raise Refused(
                 f"question {number} is part of an open test", next="finish that test; then its questions are explained"
