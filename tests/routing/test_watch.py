@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
+import socket
 import threading
 import time
+import urllib.request
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 import wherry
-from tests.routing.kit import copied, made, put
+from tests.routing.kit import TEXTS, copied, made, put
+from wherry.cli import main
 from wherry.cli.watch import seconds_of
 from wherry.errors import Usage
 from wherry.routing.book import Book
 from wherry.routing.conditions import parse
+from wherry.routing.disk import Disk
 from wherry.routing.reader import Reader
 from wherry.routing.reads import Reads
+
+
+class Volume(NamedTuple):
+    total: int
+    used: int
+    free: int
 
 
 def read(times: int, query: str = "혈당") -> None:
@@ -164,3 +178,90 @@ def test_growth_of_a_table_after_a_write_is_not_a_fault(old: str) -> None:
     put(old, ["혈압은 아침에 잽니다"], first=3)
     read(3)
     assert look().broken == ()
+
+
+def test_damage_is_noticed_by_a_shadow_and_not_carried_back(old: str, new: str) -> None:
+    made("welno", old)
+    copied(old, new)
+    wherry.switch("welno", new)
+    wherry.shadow("welno", old)
+    read(5)
+    put(new, ["누가 바꿔 놓은 글", "이것도"], first=0)
+    barred = wherry.watch("welno", for_s=30, every_s=0.2, rollback_if="overlap<0.99", least_reads=1, sleep=reads_on)
+    assert barred.verdict == "bad"
+    assert "2 writes" in (barred.rollback_error or "")
+    found = wherry.watch(
+        "welno", for_s=30, every_s=0.2, rollback_if="overlap<0.99", waive_writes=2, least_reads=1, sleep=reads_on
+    )
+    assert found.rolled_back
+    assert wherry.search("혈당", in_=old, k=3, mode="vector").hits[0].text == TEXTS[0]
+    with Book() as book:
+        assert book.history("welno")[0].details["waived"] == "2 writes were given up"
+
+
+def reads_on(seconds: float) -> None:
+    read(3, "결과표")
+    time.sleep(seconds)
+
+
+def test_before_means_before_the_switch(old: str, name: str) -> None:
+    """What is changed beside a route after a switch begins no new time."""
+    new = f"pgvector:#{name}_new"
+    made("welno", old)
+    copied(old, new)
+    read(4)
+    wherry.switch("welno", new)
+    with Book() as book:
+        rows = (
+            "INSERT INTO wherry.route_reads (route, side, target, seconds, error) VALUES ('welno', 'live', $1, 9, $2)"
+        )
+        for _ in range(50):
+            book.database.tell(rows, [new, "Unreachable"])
+    wherry.shadow("welno", old)
+    assert look().before["error_rate"] == 0
+
+
+def test_a_disk_that_fills_warns_and_is_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used = iter([840, 850, 850])
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Volume(1000, at := next(used), 1000 - at))
+    hours = iter([0.0, 3600.0])
+    disk = Disk(tmp_path, lambda: next(hours))
+    assert disk.share() == 0.84
+    assert disk.share() == 0.85
+    assert disk.days_left() == pytest.approx(15 / 24)
+
+
+def test_the_verdict_warns_of_a_disk_that_is_nearly_full(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made("welno", old)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Volume(1000, 840, 160))
+    found = look()
+    assert found.warnings == ("the disk of the collection is 84% full",)
+    assert found.last.seen["disk"] == 0.84
+
+
+def test_the_command_serves_metrics_and_tells_each_look_as_an_object(
+    old: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made("welno", old)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    served: list[str] = []
+
+    def scrape() -> None:
+        read(3)
+        time.sleep(0.7)
+        served.append(urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode())
+
+    thread = threading.Timer(0.3, scrape)
+    thread.start()
+    code = main(["watch", "welno", "--for", "3s", "--every", "0.2s", "--metrics-port", str(port), "--json"])
+    thread.join()
+    said = capsys.readouterr()
+    looks = [json.loads(line) for line in said.err.splitlines() if line.startswith("{")]
+    assert code == 0
+    assert looks[-1]["event"] == "look"
+    assert looks[-1]["reads"] == 3
+    assert json.loads(said.out)["verdict"] == "good"
+    assert 'wherry_route{quantity="error_rate",route="welno"} 0.0' in served[0]
+    assert 'wherry_route_reads{route="welno"} 3.0' in served[0]

@@ -208,6 +208,10 @@ def watch(
     rollback_if: Annotated[
         str, typer.Option(metavar="CONDITION", help="Lead it back when this is so.", show_default=False)
     ] = "",
+    waive_writes: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Give up to N writes up when it is led back.", show_default=False),
+    ] = None,
     least_reads: Annotated[int, typer.Option(metavar="N", help="Questions it takes to judge.")] = 20,
     metrics_port: Annotated[
         int | None, typer.Option(metavar="PORT", help="Serve Prometheus metrics on loopback.", show_default=False)
@@ -223,7 +227,7 @@ def watch(
     """
     from wherry.cli import watch as watching
 
-    return partial(watching.watch_route, name, for_, every, rollback_if, least_reads, metrics_port, json)
+    return partial(watching.watch_route, name, for_, every, rollback_if, waive_writes, least_reads, metrics_port, json)
 
 
 def migrate(

@@ -22,7 +22,14 @@ _MARKS = {"good": "green", "bad": "red", "rolled back": "red", "unseen": "yellow
 
 
 def watch_route(
-    name: str, for_: str, every: str, rollback_if: str, least_reads: int, metrics_port: int | None, json: bool
+    name: str,
+    for_: str,
+    every: str,
+    rollback_if: str,
+    waive_writes: int | None,
+    least_reads: int,
+    metrics_port: int | None,
+    json: bool,
 ) -> int:
     """Watch a route and print each look and the verdict."""
     measured = _served(name, metrics_port) if metrics_port is not None else None
@@ -30,13 +37,14 @@ def watch_route(
     def heard(look: Look) -> None:
         if measured is not None:
             measured(look)
-        out.tell(out.as_json(look.to_dict()) if json else _line(look))
+        out.tell(out.as_json({"event": "look", "route": name, **look.to_dict()}) if json else _line(look))
 
     seen = watch(
         name,
         for_s=seconds_of(for_, "--for"),
         every_s=seconds_of(every, "--every"),
         rollback_if=rollback_if,
+        waive_writes=waive_writes,
         least_reads=least_reads,
         heard=heard,
     )

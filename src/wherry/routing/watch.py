@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ SELECT side, count(*), avg((error IS NOT NULL)::int), avg(overlap),
        percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE error IS NULL)
 FROM wherry.route_reads WHERE route = $1 AND at >= $2 AND at < $3 GROUP BY side
 """
+# Not when anything was changed beside it: a shadow that is set after a switch begins no new time.
+_LED = "SELECT max(at) FROM wherry.route_events WHERE route = $1 AND act IN ('switch', 'rollback', 'set')"
 Quantities = dict[str, float | None]
 
 
@@ -96,6 +98,7 @@ def watch(
     for_s: float = _DAY_S,
     every_s: float = 10.0,
     rollback_if: str = "",
+    waive_writes: int | None = None,
     least_reads: int = _FEW,
     heard: Callable[[Look], None] = lambda look: None,
     sleep: Callable[[float], None] = time.sleep,
@@ -103,7 +106,8 @@ def watch(
     """Watch a route and return a verdict.
 
     for_s, every_s: seconds in all and between looks. rollback_if: lead the route back when this is broken, after at
-    least `least_reads` questions. heard: told of every look. Raises NoSuchRoute and Usage.
+    least `least_reads` questions. waive_writes: as of a rollback. Where the two sides answer unlike (`overlap`),
+    nothing is carried back: it may be the damage. heard: told of every look. Raises NoSuchRoute and Usage.
     """
     leads_back = parse(rollback_if)
     with Book() as book:
@@ -121,7 +125,8 @@ def watch(
             if broken or left <= 0:
                 break
             sleep(min(every_s, left))
-    led_back, error = _lead_back(name, broken)
+    carry = waive_writes is None and not any(words.startswith("overlap") for words in broken)
+    led_back, error = _lead_back(name, broken, waive_writes, carry)
     broken = broken or _broken(parse(BAD), look, before)
     return Watched(
         name, route.target, time.monotonic() - started, look, before, tuple(broken), tuple(warnings), led_back, error,
@@ -129,11 +134,11 @@ def watch(
     )  # fmt: skip
 
 
-def _lead_back(name: str, broken: list[str]) -> tuple[bool, str | None]:
+def _lead_back(name: str, broken: list[str], waive_writes: int | None, carry: bool) -> tuple[bool, str | None]:
     if not broken:
         return False, None
     try:
-        rollback(name, why="; ".join(broken))
+        rollback(name, why="; ".join(broken), waive_writes=waive_writes, carry=carry)
     except WherryError as error:
         # The verdict must be told all the same, with why the way back was barred.
         return False, str(error)
@@ -159,10 +164,10 @@ def _warnings(seen: Quantities) -> list[str]:
 
 def _before(book: Book, route: Route) -> Quantities:
     """Return what readers saw in the day before the last switch."""
-    if route.changed_at is None:
+    rows = book.database.ask(_LED, [route.name])
+    if rows[0][0] is None:
         return {}
-    rows = book.database.ask("SELECT $1::timestamptz - interval '1 day'", [route.changed_at])
-    return _seen(book, route.name, rows[0][0], route.changed_at)[1]
+    return _seen(book, route.name, rows[0][0] - timedelta(days=1), rows[0][0])[1]
 
 
 def _seen(book: Book, name: str, since: datetime, until: datetime) -> tuple[int, Quantities]:
