@@ -36,7 +36,7 @@ class _Link:
     def __init__(self, spec: ModelSpec) -> None:
         self.spec, self.where = spec, str(spec)
         self.timeout_s = spec.seconds("timeout") or USUAL_TIMEOUT_S
-        self.key = faults.key(KEY, "GOOGLE_API_KEY")
+        self.key = faults.key(KEY, "GOOGLE_API_KEY", "GOOGLE_GEMINI_API_KEY")
         self.client = genai.Client(
             api_key=self.key,
             vertexai=False,
