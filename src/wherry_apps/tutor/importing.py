@@ -106,10 +106,10 @@ def read_paper(data: Any, name: str, department: str | None = None, allow_incomp
     return Paper(name, shape, tuple(items), declared, test, (*warnings, *_skew(items)))
 
 
-def question_type(value: Any, has_options: bool = True) -> str:
-    """Return a question type under its one name. Raises BadRecord."""
+def question_type(value: Any) -> str:
+    """Return a question type under its one name; what names none is multiple choice. Raises BadRecord."""
     if value in (None, ""):
-        return "multiple_choice" if has_options else "short_answer"
+        return "multiple_choice"
     word = str(value).strip()
     found = _TYPES.get(word.replace(" ", ""), word.lower())
     if found not in QUESTION_TYPES:
@@ -181,7 +181,7 @@ def _label(row: Any, place: int) -> str:
 
 def _item(shape: str, row: Record, place: int, label: str, name: str, department: str | None) -> Item:
     options = _options(row.get("choices") if shape == "list" else row.get("options"))
-    kind = question_type(row.get("question_type") or row.get("ai_question_type"), bool(options))
+    kind = question_type(row.get("question_type") or row.get("ai_question_type"))
     content = _text(row, "question_text" if shape == "list" else "content")
     hard, source = _difficulty(row, 10 if shape == "test" else 5)
     subject, own = _whose(row)

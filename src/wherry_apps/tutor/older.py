@@ -104,6 +104,8 @@ def mapped(row: Mapping[str, Any], name: str) -> dict[str, Any]:
         "area_name": flat.get("area_name") or flat.get("area"), "difficulty": flat.get("difficulty"),
         "question_type": flat.get("question_type"),
     }  # fmt: skip
+    if not read["question_type"] and not read["options"]:
+        read["question_type"] = "short_answer"
     if not isinstance(read["question_number"], int):
         read["question_number"] = 0
     read["correct_answer"] = _key(flat.get("correct_answer"), read["options"])
