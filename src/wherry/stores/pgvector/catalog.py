@@ -79,6 +79,11 @@ class Column:
         """The name for a statement."""
         return sql.Identifier(self.name)
 
+    @property
+    def beside(self) -> sql.Identifier:
+        """The name under which a search has the column beside the record it is a field of."""
+        return sql.Identifier(f"wherry_field_{self.number}")
+
 
 @dataclass(frozen=True)
 class Scope:
@@ -132,6 +137,16 @@ class Table:
         if self.scope is None and not self.fields:
             return self.quoted
         return sql.SQL("(SELECT xmin, {} FROM {} WHERE {}) AS records").format(self.shown, self.quoted, self.condition)
+
+    @property
+    def searched(self) -> sql.Composable:
+        """What a search reads from: the rows, and beside them the fields as columns, so that an index finds them."""
+        if not self.fields:
+            return self.rows
+        beside = [sql.SQL("{} AS {}").format(c.quoted, c.beside) for c in self.fields]
+        return sql.SQL("(SELECT xmin, {}, {} FROM {} WHERE {}) AS records").format(
+            self.shown, sql.SQL(", ").join(beside), self.quoted, self.condition
+        )
 
     @property
     def shown(self) -> sql.Composable:

@@ -62,6 +62,17 @@ def kinds(fields: Iterable[Named]) -> frozenset[Kind]:
     return frozenset(_KINDS[field.type] for field in fields if field.type in _KINDS)
 
 
+def decides(field: Named, stored: bool, not_null: bool) -> str | None:
+    """Return the kind of value by which a column decides its key of the metadata: number, text or bool.
+
+    None where it does not: a field that is null lets the JSON column speak, if there is one. stored: there is one.
+    """
+    if stored and not not_null:
+        return None
+    kind = _KINDS.get(field.type)
+    return {Kind.TEXT: "text", Kind.BOOL: "bool", Kind.INTEGER: "number"}.get(kind) if kind else None
+
+
 def metadata_of(column: Named, stored: bool, fields: Sequence[Named]) -> sql.Composed:
     """Return the expression of a row's metadata, of the column's type. stored: the table has that column."""
     pairs = [sql.SQL("{}, to_jsonb({})").format(sql.Literal(f.name), f.quoted) for f in fields]

@@ -1,14 +1,15 @@
 """Conditions as SQL. Every key and every value is a bound parameter; the statement holds constants alone.
 
-An index serves two kinds of comparison, each of a key without dots. Equality is written as containment
-(`metadata @> {"page": 3} OR metadata @> {"page": [3]}`), which a GIN index on the metadata finds. The order of
-numbers is written as `numbers` has it, which a B-tree on that expression finds.
+An index serves three kinds of comparison, each of a key without dots. A key that is a column of the table is compared
+as that column where this means the same, which any index of the column finds. Equality of others is written as
+containment (`metadata @> {"page": 3} OR metadata @> {"page": [3]}`), which a GIN index on the metadata finds. The
+order of numbers is written as `numbers` has it, which a B-tree on that expression finds.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,16 +26,37 @@ class NotNative(Exception):
     """PostgreSQL cannot decide this condition as the reference does."""
 
 
+@dataclass(frozen=True)
+class Direct:
+    """A key that is decided by a column. expression: of the column, quoted. kind: number, text or bool."""
+
+    expression: str
+    kind: str
+
+    def values(self, values: Sequence[Scalar]) -> list[Any]:
+        """Return those of some values that the column can hold, as it holds them."""
+        if self.kind == "number":
+            whole = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool) and v == v // 1]
+            return [int(v) for v in whole if abs(v) < 1 << 63]
+        wanted = bool if self.kind == "bool" else str
+        return [v for v in values if isinstance(v, wanted) and not (isinstance(v, str) and "\x00" in v)]
+
+
+_ARRAYS = {"number": "bigint", "text": "text", "bool": "boolean"}
+
+
 @dataclass
 class Filter:
     """A condition while it becomes SQL.
 
-    column: the metadata as jsonb, quoted. values: the parameters, numbered from `first`.
+    column: the metadata as jsonb, quoted. values: the parameters, numbered from `first`. direct: keys that are decided
+    by columns.
     """
 
     column: str
     first: int
     values: list[Any] = field(default_factory=list)
+    direct: Mapping[str, Direct] = field(default_factory=dict)
 
     def condition(self, where: Where) -> str:
         """Return an expression that is true for the rows that satisfy a condition, and false or null for others.
@@ -60,7 +82,8 @@ class Filter:
             # No stored key holds NUL: it is missing everywhere.
             return "true" if matches(compare, {}) else _NEVER
         if operator == "exists":
-            return f"({self._value(key)} IS {'NOT ' if value else ''}NULL)"
+            held = self.direct[key].expression if key in self.direct else self._value(key)
+            return f"({held} IS {'NOT ' if value else ''}NULL)"
         if operator in ("eq", "in"):
             return self._equal(key, _several(value))
         if operator in ("ne", "nin"):
@@ -68,6 +91,8 @@ class Filter:
         return self._ordered(key, operator, value)
 
     def _equal(self, key: str, values: Sequence[Scalar]) -> str:
+        if key in self.direct:
+            return self._in_column(self.direct[key], values)
         possible = [v for v in values if not (isinstance(v, str) and "\x00" in v)]
         if not possible:
             return _NEVER
@@ -76,6 +101,14 @@ class Filter:
         forms = [_json({key: form}) for value in possible for form in (value, [value])]
         tests = [f"{self.column} @> {self._put(form)}::jsonb" for form in forms]
         return _joined(tests, " OR ", _NEVER)
+
+    def _in_column(self, direct: Direct, values: Sequence[Scalar]) -> str:
+        held, kind = direct.values(values), _ARRAYS[direct.kind]
+        if not held:
+            return _NEVER
+        if len(held) == 1:
+            return f"({direct.expression} = {self._put(held[0])}::{kind})"
+        return f"({direct.expression} = ANY ({self._put(held)}::{kind}[]))"
 
     def _ordered(self, key: str, operator: str, value: Any) -> str:
         symbol = _SYMBOLS[operator]
@@ -132,17 +165,22 @@ def require_native(where: Where, hidden: frozenset[str] = frozenset(), nul: bool
             raise NotNative
 
 
-def served(where: Where, gin: bool, ordered: frozenset[str]) -> bool:
-    """Tell whether indexes can find the rows of a condition. gin: of equalities; ordered: keys with a B-tree."""
+def served(where: Where, gin: bool, ordered: frozenset[str], columns: frozenset[str] = frozenset()) -> bool:
+    """Tell whether indexes can find the rows of a condition.
+
+    gin: of equalities; ordered: keys with a B-tree; columns: keys that are columns with an index.
+    """
     match without_not(where):
         case Compare(key, operator, value):
+            if operator in ("eq", "in") and key in columns:
+                return True
             if operator in ("eq", "in"):
                 return gin and "." not in key and len(_several(value)) <= _MOST_ALTERNATIVES
             return operator in _SYMBOLS and key in ordered and not isinstance(value, str)
         case All(of):
-            return any(served(each, gin, ordered) for each in of)
+            return any(served(each, gin, ordered, columns) for each in of)
         case AnyOf(of):
-            return all(served(each, gin, ordered) for each in of)
+            return all(served(each, gin, ordered, columns) for each in of)
         case Not():
             return False
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -12,7 +13,9 @@ from psycopg import sql
 from wherry.space import Metric, Space
 from wherry.stores.layouts import LLAMAINDEX, PLAIN
 from wherry.stores.layouts.llamaindex import CONTENT, EMPTY, KEPT, OWNERS, TYPE
+from wherry.stores.pgvector import fields
 from wherry.stores.pgvector.catalog import Table
+from wherry.stores.pgvector.filters import Direct
 
 OPERATORS = {Metric.COSINE: "<=>", Metric.L2: "<->", Metric.IP: "<#>", Metric.L1: "<+>"}
 _WORDS = {Metric.COSINE: "cosine", Metric.L2: "l2", Metric.IP: "ip", Metric.L1: "l1"}
@@ -23,7 +26,9 @@ BREADTH, PROBES = 100, 10
 MARK = "wherry: "
 _INDEXES = """
 SELECT am.amname AS kind, o.opcname AS operators, pg_get_indexdef(i.indexrelid, 1, true) AS expression,
-       obj_description(i.indexrelid, 'pg_class') AS comment, i.indpred IS NULL AND i.indisvalid AS usable
+       obj_description(i.indexrelid, 'pg_class') AS comment, i.indpred IS NULL AND i.indisvalid AS usable,
+       i.indkey[0]::int AS first, $2 = 0 OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+       AND d.objid = i.indexrelid AND d.refobjid = i.indrelid AND d.refobjsubid = $2) AS of_vector
 FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am am ON am.oid = ic.relam
 JOIN pg_opclass o ON o.oid = i.indclass[0]
 WHERE i.indrelid = $1 ORDER BY i.indexrelid
@@ -67,7 +72,8 @@ class Ground:
     """What is known of a table. rows: about how many, a guess where nobody counted. pages: of the heap.
 
     metadata: the column as jsonb, quoted; None where there is none. hidden: keys in it that are no metadata of a
-    record. contained: whether an index finds equal values; ordered: keys whose numbers an index has in order.
+    record. contained: whether an index finds equal values; ordered: keys whose numbers an index has in order. direct:
+    keys that columns decide; led: those of them by which an index finds rows.
     """
 
     table: Table
@@ -79,6 +85,8 @@ class Ground:
     ordered: frozenset[str]
     rows: float
     pages: float
+    direct: Mapping[str, Direct] = field(default_factory=dict)
+    led: frozenset[str] = frozenset()
 
     @property
     def may_hold_nul(self) -> bool:
@@ -90,7 +98,7 @@ class Ground:
 def look(connection: psycopg.Connection, table: Table, space: Space) -> Ground:
     """Find out what there is for searching a table whose space is known."""
     with connection.cursor() as cursor:
-        found = cursor.execute(_INDEXES, [table.oid]).fetchall()
+        found = cursor.execute(_INDEXES, [table.oid, table.vector.number]).fetchall()
         rows, pages = cursor.execute(_SIZE, [table.oid]).fetchone() or (0.0, 0.0)
     usable = [row for row in found if row[4]]
     column = table.metadata.name if table.metadata else ""
@@ -98,7 +106,7 @@ def look(connection: psycopg.Connection, table: Table, space: Space) -> Ground:
     return Ground(
         table,
         space,
-        next((index for row in usable if (index := _vector_index(row, space.metric))), None),
+        next((index for row in usable if row[6] and (index := _vector_index(row, space.metric))), None),
         metadata_of(table),
         hidden_keys(table),
         # Metadata that is put together from columns is in no index.
@@ -106,7 +114,19 @@ def look(connection: psycopg.Connection, table: Table, space: Space) -> Ground:
         frozenset(str(key) for row in usable if (key := noted(row[3]).get("numbers")) is not None),
         rows or _UNCOUNTED,
         max(1.0, pages),
+        direct_of(table),
+        frozenset(c.name for c in table.fields if any(row[0] == "btree" and row[5] == c.number for row in usable)),
     )
+
+
+def direct_of(table: Table) -> dict[str, Direct]:
+    """Return the keys of the metadata that columns of a table decide, with how."""
+    found: dict[str, Direct] = {}
+    for column in table.fields:
+        kind = fields.decides(column, table.stores_metadata, column.not_null)
+        if kind is not None and column.deterministic:
+            found[column.name] = Direct(column.beside.as_string(None), kind)
+    return found
 
 
 def metadata_of(table: Table) -> str | None:

@@ -206,10 +206,17 @@ class Searching:
         if asked.where is None or asked.condition is None:
             return 1
         fraction = self._fraction(connection, known, asked.condition, asked.parameters)
-        found_at_once = served(asked.where, ground.contained, ground.ordered)
+        if served(asked.where, False, frozenset(), ground.led) and self._few(connection, known, asked):
+            return 0
+        found_at_once = served(asked.where, ground.contained, ground.ordered, ground.led)
         if fraction * ground.rows < (_FEW_FOUND if found_at_once else max(_FEW_SCANNED, _RARE * ground.rows)):
             return 0
         return 1 if fraction > 0.25 else 2 if fraction > 0.07 else 4
+
+    def _few(self, connection: psycopg.Connection, known: _Known, asked: _Question) -> bool:
+        """Tell whether the rows that an index of a column finds are few: counted, for one person's are in no sample."""
+        statement = known.statements.counted(asked.condition or "true", _FEW_FOUND)
+        return bool(_fetched(connection, statement, asked.parameters, prepare=False)[0][0] < _FEW_FOUND)
 
     def _fraction(self, connection: psycopg.Connection, known: _Known, condition: str, values: list[Any]) -> float:
         """Return about which part of the rows satisfies a condition, from a sample that is kept for a minute."""
@@ -235,7 +242,7 @@ def _question(ground: Ground, query: Query, where: Where | None) -> _Question | 
             if not matches(where, None):
                 return None
         else:
-            filtered = Filter(ground.metadata, 2)
+            filtered = Filter(ground.metadata, 2, direct=ground.direct)
             condition, values = filtered.condition(where), filtered.values
     return _Question(query, where, condition, [Asked.of(query.vector), *values])
 

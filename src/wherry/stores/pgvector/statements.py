@@ -21,7 +21,7 @@ class Statements:
     def __init__(self, ground: Ground) -> None:
         table = ground.table
         self.ground = ground
-        self._rows = _text(table.rows)
+        self._rows = _text(table.searched)
         self._schema = _text(sql.Identifier(table.types))
         self._vector = _text(table.vector.quoted)
         self._id = _text(selected(table.id, table.id.quoted))
@@ -81,6 +81,13 @@ class Statements:
         return (
             f"SELECT count(*), count(*) FILTER (WHERE {condition}) "
             f"FROM (SELECT * FROM {rows} LIMIT {_SAMPLED_ROWS}) AS sampled WHERE {self._query('vector')} IS NOT NULL"
+        )
+
+    def counted(self, condition: str, most: int) -> str:
+        """Return the statement that counts the rows that satisfy a condition, at most so many."""
+        return (
+            f"SELECT count(*) FROM (SELECT FROM {self._rows} WHERE {self._query('vector')} IS NOT NULL "
+            f"AND {condition} LIMIT {most}) AS found"
         )
 
     def _apart(self) -> str:
