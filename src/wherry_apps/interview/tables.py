@@ -243,6 +243,7 @@ class InterviewSession(Base):
     current_question_index: Mapped[int] = mapped_column(server_default=text("0"))
     current_persona_index: Mapped[int] = mapped_column(server_default=text("0"))
     competency_weights: Mapped[dict[str, Any]] = _object()
+    category_weights: Mapped[dict[str, Any]] = _object()
     evaluation_completed: Mapped[bool] = mapped_column(server_default=false())
     # Of an imported transcript: its digest, so that the same one comes in once.
     source_sha256: Mapped[str | None] = mapped_column(String(64))

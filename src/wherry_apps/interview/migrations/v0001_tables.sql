@@ -119,6 +119,7 @@ CREATE TABLE interview_sessions (
     current_question_index INTEGER DEFAULT 0 NOT NULL,
     current_persona_index INTEGER DEFAULT 0 NOT NULL,
     competency_weights JSONB DEFAULT '{}'::jsonb NOT NULL,
+    category_weights JSONB DEFAULT '{}'::jsonb NOT NULL,
     evaluation_completed BOOLEAN DEFAULT false NOT NULL,
     source_sha256 VARCHAR(64),
     started_at TIMESTAMP WITH TIME ZONE,
