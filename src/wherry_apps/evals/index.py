@@ -25,6 +25,8 @@ from wherry_apps.evals.tables import SHARED, VECTOR_INDEX, Base, RagDocument, Ra
 
 _FIELDS = "owner,source,source_hash,doc_id"
 _LOCK = 0x65766C73
+# The row of all places together.
+TOTALS = "all"
 _COPY = (
     "COPY rag_documents (owner, source, source_hash, doc_id, content, embedding, metadata) FROM STDIN (FORMAT BINARY)"
 )
@@ -170,7 +172,10 @@ class Index:
         """Put sources in place of what is there of them: readers see old or new, never half."""
         with self.database.session() as session:
             for owner, some in _by_owner(entries):
-                names = [entry.source for entry in some]
+                names = sorted(entry.source for entry in some)
+                # Two processes that write one source take turns; `begin` made the rows.
+                mine = sa.and_(RagSource.owner == owner, RagSource.source.in_(names))
+                session.execute(sa.select(RagSource.source).where(mine).order_by(RagSource.source).with_for_update())
                 session.execute(sa.delete(RagDocument).where(RagDocument.owner == owner, RagDocument.source.in_(names)))
             _copy(session, entries)
             _note(session, entries, embedder, chunker)
@@ -235,6 +240,14 @@ class Index:
         statement = insert(RagPlace).values(owner=owner, place=place, **values)
         with self.database.session() as session:
             session.execute(statement.on_conflict_do_update(index_elements=["place", "owner"], set_=values))
+
+    def spend(self, embedded: int, seconds: float) -> None:
+        """Add what a run over the index took to what all of them took together."""
+        values = {"embedded": embedded, "seconds": seconds, "seen_at": datetime.now(UTC)}
+        statement = insert(RagPlace).values(owner=SHARED, place=TOTALS, kind="totals", **values)
+        more = {**values, "embedded": RagPlace.embedded + embedded, "seconds": RagPlace.seconds + seconds}
+        with self.database.session() as session:
+            session.execute(statement.on_conflict_do_update(index_elements=["place", "owner"], set_=more))
 
     def intact(self, owner: str, place: str) -> bool:
         """Tell whether every source of a place is ready and has all its documents; two counts in the server."""

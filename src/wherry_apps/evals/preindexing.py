@@ -255,6 +255,8 @@ class Preindex:
     def _observe(self, started: float) -> None:
         seconds = round(time.perf_counter() - started, 3)
         metrics.observe(self.tally, seconds)
+        if self.tally.embedded:
+            self.index.spend(self.tally.embedded, seconds)
         told = {name: getattr(self.tally, name) for name in ("new", "modified", "unchanged", "deleted", "failed")}
         logs.info("preindex ended", **told, embedded=self.tally.embedded, seconds=seconds)
 
