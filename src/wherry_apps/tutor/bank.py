@@ -50,11 +50,10 @@ class Bank:
         """Store what a file held, all of it or nothing; a question that is there already stays as it is."""
         found: dict[str, list[int]] = {"added": [], "unchanged": [], "differs": []}
         with self._db.session() as session:
-            ids = []
-            for item in paper.items:
-                verdict, number = _stored(session, item)
-                found[verdict].append(number)
-                ids.append(number)
+            verdicts = _stored(session, paper.items)
+            ids = [question.id for _, question in verdicts]
+            for verdict, question in verdicts:
+                found[verdict].append(question.id)
             test_id = _test(session, paper, ids) if paper.test is not None else None
         counts = {name: tuple(numbers) for name, numbers in found.items()}
         words = tuple(f"{code}: {text}" for code, text in paper.warnings)
@@ -194,19 +193,28 @@ def _all(session: Session, numbers: Sequence[int]) -> list[Question]:
     return [rows[number] for number in dict.fromkeys(numbers)]
 
 
-def _stored(session: Session, item: Item) -> tuple[str, int]:
-    """Return what became of an item, and its number."""
-    values = item.values
-    keys = ("content_sha256", "department", "year", "question_number")
-    same = [getattr(Question, key).is_not_distinct_from(values[key]) for key in keys]
-    known = session.scalars(select(Question).where(*same)).one_or_none()
-    if known is not None:
-        equal = all(getattr(known, name) == values[name] for name in _COMPARED)
-        return "unchanged" if equal else "differs", known.id
-    question = Question(**values)
-    session.add(question)
+def _stored(session: Session, items: Sequence[Item]) -> list[tuple[str, Question]]:
+    """Return what became of each item, and its question; new ones have their numbers by then."""
+    hashes = [item.values["content_sha256"] for item in items]
+    rows = session.scalars(select(Question).where(Question.content_sha256.in_(hashes)))
+    known = {_identity(question.__dict__): question for question in rows}
+    found = []
+    for item in items:
+        question = known.get(_identity(item.values))
+        if question is None:
+            question = known[_identity(item.values)] = Question(**item.values)
+            session.add(question)
+            found.append(("added", question))
+        else:
+            equal = all(getattr(question, name) == item.values[name] for name in _COMPARED)
+            found.append(("unchanged" if equal else "differs", question))
     session.flush()
-    return "added", question.id
+    return found
+
+
+def _identity(values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what says which question it is."""
+    return tuple(values[key] for key in ("content_sha256", "department", "year", "question_number"))
 
 
 def _test(session: Session, paper: Paper, ids: Sequence[int]) -> int:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
 
 from wherry import StoreError, WherryError
 from wherry_apps.tutor.points import Point, Points, point_of
@@ -103,14 +104,19 @@ class Indexing:
             "model": space.model if space else None,
             "dim": space.dimension if space else None, "normalised": space.normalised if space else None,
         }  # fmt: skip
+        rows = [
+            {
+                "question_id": int(point.id), "store": now.store, "collection": now.collection, "embedder": card,
+                "text_sha256": point.text_sha256, "indexed_at": None if error else datetime.now(UTC), "error": error,
+            }
+            for point, error in parts
+        ]  # fmt: skip
+        if not rows:
+            return
+        adding = insert(QuestionVector).values(rows)
+        replaced = {name: adding.excluded[name] for name in rows[0] if name != "question_id"}
         with self._db.session() as session:
-            for point, error in parts:
-                session.merge(
-                    QuestionVector(
-                        question_id=int(point.id), store=now.store, collection=now.collection, embedder=card,
-                        text_sha256=point.text_sha256, indexed_at=None if error else datetime.now(UTC), error=error,
-                    )
-                )  # fmt: skip
+            session.execute(adding.on_conflict_do_update(index_elements=["question_id"], set_=replaced))
 
     def _approved(self, numbers: Sequence[int] | None = None) -> list[Point]:
         query = select(Question).where(Question.approval_status == "approved", Question.is_active).order_by(Question.id)
