@@ -172,3 +172,12 @@ def test_a_password_in_an_address_shows_nowhere(fresh: None, old: str) -> None:
     with Book() as book:
         shown = [str(book.require("remote").to_dict()), str([e.to_dict() for e in book.history("remote")])]
     assert all("gh%40eim" not in text and "gh@eim" not in text for text in shown)
+
+
+def test_of_two_models_nothing_is_compared_and_a_waiver_leads_back(fresh: None) -> None:
+    record = [wherry.Record("a", [1.0, 0.0], "글")]
+    wherry.put(record, "memory:#cloud-side", wherry.Space(2, wherry.Metric.COSINE, "openai", "old"))
+    wherry.put(record, "memory:#own-side", wherry.Space(2, wherry.Metric.COSINE, "hash", "hash:2"))
+    made("models", "memory:#cloud-side")
+    wherry.switch("models", "memory:#own-side", waive="another model")
+    assert wherry.rollback("models", waive_writes=10).leads_to == "memory:#cloud-side"

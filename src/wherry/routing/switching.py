@@ -14,7 +14,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from wherry.errors import MassDelete, NotVerified, Refused, StoreError, Unsupported, WouldLoseWrites
+from wherry.errors import (
+    MassDelete,
+    NotVerified,
+    Refused,
+    SpaceMismatch,
+    StoreError,
+    Unsupported,
+    WouldLoseWrites,
+)
 from wherry.moving.opening import reading
 from wherry.moving.proofs import FRESH_S, Proof, recall
 from wherry.moving.renewing import MOST, still_equal, unlike
@@ -197,8 +205,9 @@ def writes_since(route: Route, count: bool = True) -> int | None:
             if since is None:
                 return _different(route) if count else None
             return _lacking(route, live, since)
-    except StoreError:
-        # A live side that cannot be read is the usual reason to go back; only a waiver leads there then.
+    except (StoreError, SpaceMismatch):
+        # A live side that cannot be read is the usual reason to go back, and records of two models cannot be compared;
+        # only a waiver leads there then.
         return None
 
 

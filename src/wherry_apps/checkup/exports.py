@@ -98,6 +98,7 @@ def write_export(export: Export, path: Path) -> None:
     """Write an export in the shape L1, a document a line, whole or not at all; absent vectors are null."""
     head = {
         "index_name": export.name, "index_id": export.index_id, "shape": export.shape, "made_by": export.made_by,
+        "faults": [dict(fault.__dict__) for fault in export.faults],
         "total_documents": export.total, "embedding_dimension": export.dimension,
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,6 +143,8 @@ def _documents(path: Path, found: dict[str, Any]) -> Export:
         "L1", str(found.get("index_name") or path.stem), [], str(found.get("index_id") or ""),
         found.get("total_documents"), found.get("embedding_dimension"), _maker(found),
     )  # fmt: skip
+    # What was wrong with the form it came in is still wrong.
+    export.faults += [Fault(str(f["id"]), str(f["what"])) for f in found.get("faults") or []]
     for number, document in enumerate(found["documents"]):
         _take(export, f"document {number}", document)
     export.shape = str(found.get("shape") or ("L2" if export.without_vector else "L1"))

