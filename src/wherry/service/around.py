@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from wherry.errors import WherryError
 from wherry.service.failing import Refusal
@@ -164,6 +165,9 @@ class Watched:
 
         try:
             await self._app(scope, receive, heard)
+        except WebSocketDisconnect as gone:
+            # The other side left while it was spoken to.
+            seen["code"] = gone.code
         except Exception as error:
             self._log.error("unexpected", request=number, error=type(error).__name__, at=_places(error))
             if seen["open"]:

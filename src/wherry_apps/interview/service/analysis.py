@@ -34,8 +34,8 @@ def analysed(on: Interview, title: str, text: str, pieces: list[Piece]) -> tuple
     try:
         found = [_asked(on, title, piece) for piece in pieces]
     except wherry.WherryError as error:
-        return posts.analyse(title, text), {"asked": on.chat_spec, "why": error.what}
-    return posts.merged([part.model_dump() for part in found], on.chat_spec[:200]), None
+        return posts.analyse(title, text), {"asked": on.chat_name, "why": error.what}
+    return posts.merged([part.model_dump() for part in found], on.chat_name), None
 
 
 def _asked(on: Interview, title: str, piece: Piece) -> PartOfPost:

@@ -18,7 +18,9 @@ from wherry_apps.interview.tables import Base
 EMBEDDER, CHAT = "INTERVIEW_EMBEDDER", "INTERVIEW_CHAT"
 USUAL_EMBEDDER, OFFLINE = "hash:1024", "offline"
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
-NEXT_INIT, NEXT_MIGRATE = "wherry interview init", "wherry interview migrate --dry-run"
+# The newest revision there is a file for.
+HEAD = max(path.stem[1:5] for path in MIGRATIONS.glob("v*.py"))
+NEXT_MIGRATE = "wherry interview migrate --dry-run"
 
 
 class Interview:
@@ -43,6 +45,11 @@ class Interview:
     def offline(self) -> bool:
         """Whether there is no chat model: everything is then made by rule, and says so."""
         return self.chat_spec == OFFLINE
+
+    @property
+    def chat_name(self) -> str:
+        """Provider and model, as rows record it: options may name hosts, which are nobody's but the operator's."""
+        return self.chat_spec.partition("?")[0][:200]
 
     @property
     def embedder(self) -> Any:
@@ -72,9 +79,11 @@ class Interview:
         with self._lock:
             if self._ready:
                 return
-            if self.database.revision() is None:
+            there = self.database.revision()
+            if there is None:
                 self.refuse_older()
-            self.upgrade()
+            if there != HEAD:
+                self.upgrade()
             self._ready = True
 
     def upgrade(self) -> None:

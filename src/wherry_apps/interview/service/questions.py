@@ -104,7 +104,7 @@ def _made(on: Interview, job: Job) -> tuple[list[Drafted], str]:
                 domain=job.domain_requirements,
             )
             came = wherry.structured(on.chat, told, QuestionsOfModel)
-            return [_of_model(one) for one in came.questions], on.chat_spec[:200]
+            return [_of_model(one) for one in came.questions], on.chat_name
         except wherry.WherryError as error:
             wherry.tell(f"{on.chat_spec} made no questions ({error.what}); they are made by rule")
     by_rule = drafted(job.title, job.required_skills, job.domain_requirements, job.dynamic_evaluation_criteria)

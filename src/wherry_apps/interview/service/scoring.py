@@ -74,7 +74,7 @@ def scored(on: Interview, asked: Asked, answer: str) -> Scored:
         return _by_model(on, asked, answer)
     except wherry.WherryError as error:
         found = by_rule(on, asked, answer)
-        return replace(found, notes={**found.notes, "fallback": {"asked": on.chat_spec, "why": error.what}})
+        return replace(found, notes={**found.notes, "fallback": {"asked": on.chat_name, "why": error.what}})
 
 
 def by_rule(on: Interview, asked: Asked, answer: str) -> Scored:
@@ -120,7 +120,7 @@ def _by_model(on: Interview, asked: Asked, answer: str) -> Scored:
         strengths,
         weaknesses,
         feedback,
-        on.chat_spec[:200],
+        on.chat_name,
         {name[:_LONGEST_NAME]: value for name, value in came.scores.items()},
         weak=came.weak,
         notes={name: value for name, value in flags.items() if value},
