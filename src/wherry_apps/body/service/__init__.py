@@ -12,8 +12,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Self
 
+from sqlalchemy import select
+
 import wherry
-from wherry_apps.body.service.context import Context
+from wherry_apps.body.service.context import Context, Owner, owned, person
 from wherry_apps.body.service.embedding import Embedding
 from wherry_apps.body.service.goals import Goals
 from wherry_apps.body.service.importing import Importing
@@ -25,7 +27,7 @@ from wherry_apps.body.service.talks import Talks
 from wherry_apps.body.service.vectors import Vectors
 from wherry_apps.body.service.weekly import Weekly
 from wherry_apps.body.settings import Models, Settings
-from wherry_apps.body.tables import Base
+from wherry_apps.body.tables import AnalysisReport, Base, HealthRecord
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 HEAD = "0001"
@@ -58,6 +60,22 @@ class Body:
             left="nothing",
             next="run: wherry body init (or wherry body migrate, where an earlier program's tables are)",
         )
+
+    def delete_person(self, owner: Owner, user_id: int) -> None:
+        """Delete a person with everything that is theirs, vectors in other collections included. Raises NotFound."""
+        with self.db.session() as session:
+            person(session, owner, user_id)
+            reports = list(session.scalars(select(AnalysisReport.id).where(AnalysisReport.user_id == user_id)))
+        self.vectors.forget(reports)
+        self.people.delete(owner, user_id)
+
+    def delete_record(self, owner: Owner, record_id: int) -> None:
+        """Delete a sheet with its reports and their vectors. Raises NotFound."""
+        with self.db.session() as session:
+            owned(session, HealthRecord, record_id, owner)
+            reports = list(session.scalars(select(AnalysisReport.id).where(AnalysisReport.record_id == record_id)))
+        self.vectors.forget(reports)
+        self.records.delete(owner, record_id)
 
     def check(self) -> dict[str, Any]:
         """Describe connection, extension, tables and indexes."""

@@ -57,6 +57,11 @@ class People:
                 shown(user) for user in session.scalars(asked if owner is None else asked.where(User.owner == owner))
             ]
 
+    def delete(self, owner: Owner, user_id: int) -> None:
+        """Delete a person; the database deletes the rest with it. Raises NotFound."""
+        with self._context.db.session() as session:
+            session.delete(person(session, owner, user_id))
+
     def give(self, user_id: int, owner: str) -> dict[str, Any]:
         """Make a person the tenant's of a key; for operators. Raises NotFound, Conflict."""
         with self._context.db.session() as session:

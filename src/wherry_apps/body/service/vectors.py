@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import func, literal, update
+import pyarrow as pa
+from sqlalchemy import func, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
@@ -22,6 +23,8 @@ from wherry_apps.body.service.context import Context
 from wherry_apps.body.tables import COLUMNS, AnalysisReport
 
 _TABLE = "analysis_reports"
+# What collections of vectors of other lengths are called: this, the length, and who makes them.
+_OTHER = "report_vectors_"
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Vectors:
         if space.dimension in COLUMNS:
             return Place(COLUMNS[space.dimension], True, space)
         name = f"{space.provider}/{space.model}/{space.model_digest}"
-        return Place(f"report_vectors_{space.dimension}_{hashlib.sha256(name.encode()).hexdigest()[:8]}", False, space)
+        return Place(f"{_OTHER}{space.dimension}_{hashlib.sha256(name.encode()).hexdigest()[:8]}", False, space)
 
     def store(
         self, session: Session, place: Place, reports: Sequence[tuple[int, int, str]], vectors: np.ndarray
@@ -86,6 +89,18 @@ class Vectors:
             return {}
         hits = wherry.search(vector, in_=store, k=k, mode="vector", where=place.condition(user_id))
         return {int(hit.id): float(hit.similarity) for hit in hits if hit.similarity is not None}
+
+    def forget(self, reports: Sequence[int]) -> None:
+        """Delete the vectors of reports that are in collections of their own; those in columns go with their rows."""
+        asked = select(func.jsonb_object_keys(AnalysisReport.embedding_info)).where(AnalysisReport.id.in_(reports))
+        with self._context.db.session() as session:
+            names = sorted(set(session.scalars(asked)) - set(COLUMNS.values()))
+        for name in (name for name in names if name.startswith(_OTHER)):
+            store = wherry.open_target(self._context.db.address(name))
+            try:
+                store.delete(pa.array([str(report) for report in reports], pa.string()))
+            finally:
+                store.close()
 
     def address(self, column: str) -> wherry.Address:
         """Return the reports with the vectors of one column as an address."""
