@@ -19,7 +19,7 @@ CODES = {
     "Unsupported",
     3: "Refused LossNotAccepted MassDelete SpaceMismatch UnknownMetric NotEnoughSpace NotVerified WouldLoseWrites",
     4: "StoreError Unreachable TimedOut RateLimited SourceChanged NoSuchCollection NotListed AuthFailed "
-    "QuotaExceeded DiskFull Rejected",
+    "QuotaExceeded DiskFull WorkerLost Rejected",
     5: "BadRecord",
     6: "Integrity ArchiveCorrupt JournalCorrupt BadAnswer ReadBackDiffers",
     7: "Busy",

@@ -112,7 +112,13 @@ def batch_is_written_and_unread(scene: Scene) -> None:
 
 
 def batch_is_finished(scene: Scene) -> None:
-    assert ask(scene, "SELECT count(*) FROM batch WHERE state = 2 AND run = (SELECT max(id) FROM run)")[0][0] >= 1
+    assert (
+        ask(
+            scene,
+            "SELECT count(*) FROM batch WHERE state = 2 AND run = (SELECT id FROM run ORDER BY rowid DESC LIMIT 1)",
+        )[0][0]
+        >= 1
+    )
 
 
 def doomed_are_forgotten(scene: Scene) -> None:
@@ -212,7 +218,7 @@ STEPS = (
          "Read again.", at("target fetch", fault=AFTER), batch_is_written_and_unread),
     Step("sync", "The batch is marked READ_BACK.",
          "A finished batch.",
-         "Nothing to repair.", at("target fetch", 3), batch_is_finished),
+         "Nothing to repair.", at("target fetch", 4), batch_is_finished),
     Step("sync", "Entries of records that the source no longer has are forgotten.",
          "Records that the ledger does not know.",
          "Listed as unknown, not in the source, deleted.", at("target delete"), doomed_are_forgotten),

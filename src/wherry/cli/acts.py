@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,10 +24,19 @@ def laid_out(target: str, layout: str | None) -> str:
     return f"{target}{more}layout={quote(layout, safe='')}"
 
 
-def plan(source: str, target: str, json: bool) -> int:
+@dataclass(frozen=True)
+class Hands:
+    """Who brings records over: how many workers, of which engine, where Ray is."""
+
+    workers: int = 1
+    engine: str = "local"
+    ray_address: str | None = None
+
+
+def plan(source: str, target: str, hands: Hands, json: bool) -> int:
     """Work out and print what a sync would do."""
     with listening(json, source, target) as progress:
-        result = work_out(source, target, progress=progress)
+        result = work_out(source, target, progress=progress, **vars(hands))
     if json:
         out.put_json(result.to_dict())
     else:
@@ -34,7 +44,9 @@ def plan(source: str, target: str, json: bool) -> int:
     return 0
 
 
-def sync(source: str, target: str, level: str, accept_losses: bool, allow_mass_delete: bool, json: bool) -> int:
+def sync(
+    source: str, target: str, level: str, accept_losses: bool, allow_mass_delete: bool, hands: Hands, json: bool
+) -> int:
     """Make the target equal to the source."""
     with listening(json, source, target) as progress:
         result = make_equal(
@@ -44,6 +56,7 @@ def sync(source: str, target: str, level: str, accept_losses: bool, allow_mass_d
             accept_losses=accept_losses,
             allow_mass_delete=allow_mass_delete,
             progress=progress,
+            **vars(hands),
         )
     if json:
         out.put_json(result.to_dict())

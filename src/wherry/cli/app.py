@@ -27,6 +27,17 @@ Layout = Annotated[
     typer.Option(help="How TARGET is laid out: plain, llamaindex or langchain.", metavar="LAYOUT", show_default=False),
 ]
 
+Workers = Annotated[
+    int, typer.Option(help="How many bring records over, each some ranges of keys.", metavar="N", min=1, max=256)
+]
+Engine = Annotated[str, typer.Option(help="Where workers run: local or ray.", metavar="ENGINE")]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address", help="A running Ray: auto, HOST:PORT, ray://…", metavar="ADDRESS", show_default=False
+    ),
+]
+
 # rich would double the time of --help.
 app = typer.Typer(
     name="wherry",
@@ -93,7 +104,16 @@ def wherry(
 
 
 @app.command()
-def plan(source: Source, target: Target, layout: Layout = None, json: Json = False, debug: Debug = False) -> Job:
+def plan(
+    source: Source,
+    target: Target,
+    layout: Layout = None,
+    workers: Workers = 1,
+    engine: Engine = "local",
+    ray_address: RayAddress = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
     """Say what a sync would do, lose and need; write nothing.
 
     \b
@@ -102,7 +122,8 @@ def plan(source: Source, target: Target, layout: Layout = None, json: Json = Fal
     """
     from wherry.cli import acts
 
-    return partial(acts.plan, source, acts.laid_out(target, layout), json)
+    hands = acts.Hands(workers, engine, ray_address)
+    return partial(acts.plan, source, acts.laid_out(target, layout), hands, json)
 
 
 @app.command()
@@ -117,6 +138,9 @@ def sync(
         bool, typer.Option("--allow-mass-delete", help="Delete even a large part of the target.")
     ] = False,
     layout: Layout = None,
+    workers: Workers = 1,
+    engine: Engine = "local",
+    ray_address: RayAddress = None,
     json: Json = False,
     debug: Debug = False,
 ) -> Job:
@@ -128,10 +152,14 @@ def sync(
     \b
     Example:
       wherry sync export.json pgvector:#docs
+      wherry sync pgvector:#docs faiss:./index#docs --workers 4
     """
     from wherry.cli import acts
 
-    return partial(acts.sync, source, acts.laid_out(target, layout), level, accept_losses, allow_mass_delete, json)
+    hands = acts.Hands(workers, engine, ray_address)
+    return partial(
+        acts.sync, source, acts.laid_out(target, layout), level, accept_losses, allow_mass_delete, hands, json
+    )
 
 
 @app.command()

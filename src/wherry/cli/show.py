@@ -49,6 +49,7 @@ def plan(result: Plan) -> list[RenderableType]:
         ("to do", _to_do(result)),
         ("disk", f"about {size(result.disk_needed)} needed, {free} free"),
         ("time", _about(result.seconds)),
+        *([("ranges", f"{len(result.parts)}, of about {result.parts[0].rows:,} records")] if result.parts else []),
     ]
     title = "Nothing to do: the target is equal." if result.empty else "What sync would do; nothing was written."
     parts: list[RenderableType] = [Text(title, style="bold"), pairs(about)]

@@ -15,13 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from wherry.errors import MissingExtra, Usage, WorkerLost
+from wherry.errors import MissingExtra, WorkerLost
 from wherry.moving.crossing import Crossed
 from wherry.moving.partition import Job, Part
 
-ENGINES = ("local", "ray")
 _TRIES = 3
-_MOST = 256
 
 
 class Lost(Exception):
@@ -30,6 +28,10 @@ class Lost(Exception):
 
 class Worker(Protocol):
     """Somebody who brings partitions over, one at a time."""
+
+    def ready(self) -> None:
+        """Wait until both sides are open there; raises what opening them raised, or Lost."""
+        ...
 
     def begin(self, part: Part) -> None:
         """Start on a partition and return at once. Raises Lost."""
@@ -52,16 +54,6 @@ class Crew(Protocol):
         ...
 
 
-def require(workers: int, engine: str, ray_address: str | None) -> None:
-    """Raise Usage for a wish that cannot be."""
-    if not 1 <= workers <= _MOST:
-        raise Usage(f"{workers} workers: between 1 and {_MOST} are possible")
-    if engine not in ENGINES:
-        raise Usage(f"unknown engine {engine!r}", next=f"use {' or '.join(ENGINES)}")
-    if ray_address and engine != "ray":
-        raise Usage("an address of Ray is given, and the engine is not Ray", next="add --engine ray")
-
-
 def hiring(engine: str, job: Job, workers: int, ray_address: str | None) -> AbstractContextManager[Crew]:
     """Return the crew of an engine; leaving it ends every worker. Raises MissingExtra."""
     if engine == "local":
@@ -79,20 +71,30 @@ def hiring(engine: str, job: Job, workers: int, ray_address: str | None) -> Abst
     return RayCrew.of(job, workers, ray_address)
 
 
-def share_out(crew: Crew, parts: Sequence[Part], workers: int, heard: Callable[[Crossed], None]) -> int:
-    """Let `workers` workers bring all partitions over; return how many were taken over from a lost one.
+def assembled(crew: Crew, workers: int) -> list[Worker]:
+    """Start some workers and wait until each can begin. Raises what one of them met, and WorkerLost."""
+    found = [crew.hire() for _ in range(workers)]
+    try:
+        for worker in found:
+            worker.ready()
+    except Lost as end:
+        raise WorkerLost(f"a worker was lost before it began: {end}", left="nothing was written") from None
+    return found
+
+
+def share_out(crew: Crew, team: Sequence[Worker], parts: Sequence[Part], heard: Callable[[Crossed], None]) -> int:
+    """Let workers bring all partitions over; return how many were taken over from a lost one.
 
     heard: told of each partition that is done. Raises what a worker met first, and WorkerLost when one partition
     cost several workers.
     """
-    waiting, lost = deque(parts), Counter[int]()
-    idle: list[Worker] = []
+    waiting, lost, idle = deque(parts), Counter[int](), list(team)
     busy: list[tuple[Worker, Part]] = []
     while waiting or busy:
-        while waiting and len(busy) < workers:
+        while waiting and len(busy) < len(team):
             part = waiting.popleft()
             with _taken_over(part, waiting, lost):
-                worker = idle.pop() if idle else crew.hire()
+                worker = idle.pop() if idle else _fresh(crew)
                 worker.begin(part)
                 busy.append((worker, part))
         answered = crew.wait([worker for worker, _ in busy])
@@ -103,6 +105,12 @@ def share_out(crew: Crew, parts: Sequence[Part], workers: int, heard: Callable[[
                 heard(worker.result())
                 idle.append(worker)
     return lost.total()
+
+
+def _fresh(crew: Crew) -> Worker:
+    worker = crew.hire()
+    worker.ready()
+    return worker
 
 
 @contextmanager

@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS entry (
 """
 
 
-_REPLACE = "ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, batch = excluded.batch"
+REPLACE = "ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, batch = excluded.batch"
 
 
 class Journal:
@@ -150,12 +150,12 @@ class Journal:
         joined = b"".join(digest or b"" for digest in digests)
         if len(joined) != DIGEST_BYTES * len(ids) or any("\x00" in i for i in ids):
             rows = zip(ids, digests, [number] * len(ids), strict=True)
-            self.db.executemany("INSERT INTO entry (id, digest, batch) VALUES (?1, ?2, ?3) " + _REPLACE, rows)
+            self.db.executemany("INSERT INTO entry (id, digest, batch) VALUES (?1, ?2, ?3) " + REPLACE, rows)
             return
         # One statement for the whole batch: SQLite works on it without asking Python for each row.
         self.db.execute(
             f"INSERT INTO entry (id, digest, batch) SELECT value, substr(?2, key * {DIGEST_BYTES} + 1,"
-            f" {DIGEST_BYTES}), ?3 FROM json_each(?1) WHERE true {_REPLACE}",
+            f" {DIGEST_BYTES}), ?3 FROM json_each(?1) WHERE true {REPLACE}",
             (orjson.dumps(list(ids)).decode(), joined, number),
         )
 

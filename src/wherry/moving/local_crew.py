@@ -40,8 +40,12 @@ class LocalWorker:
         )
         theirs.close()
         os.close(ours)
-        self._at_work = False
+        self._at_work = True
         self._send(job)
+
+    def ready(self) -> None:
+        """Wait until both sides are open."""
+        self._answered()
 
     def begin(self, part: Part) -> None:
         """Start on a partition."""
@@ -50,6 +54,9 @@ class LocalWorker:
 
     def result(self) -> Crossed:
         """Return what became of it."""
+        return cast(Crossed, self._answered())
+
+    def _answered(self) -> object:
         try:
             answer = self.connection.recv()
         except (EOFError, OSError):
@@ -57,7 +64,7 @@ class LocalWorker:
         self._at_work = False
         if isinstance(answer, BaseException):
             raise answer
-        return cast(Crossed, answer)
+        return answer
 
     def dismiss(self) -> None:
         """End the process: let it close what it has open where it is idle, by force where it is at work."""

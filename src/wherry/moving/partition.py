@@ -21,10 +21,7 @@ from wherry.moving.opening import reading, writing
 from wherry.moving.streams import ahead
 from wherry.record import Page, Reject
 from wherry.space import Space
-from wherry.stores.base import PAGE_ROWS, Index, Partitioned, Range, Readable, Shaped, Shared, Writable
-
-# More than one, so that the slowest is not waited for long, and a lost one costs little.
-_PARTS_PER_WORKER = 4
+from wherry.stores.base import PAGE_ROWS, Index, Partitioned, Range, Shaped, Shared
 
 
 @dataclass(frozen=True)
@@ -107,15 +104,3 @@ class Desk:
     def close(self) -> None:
         """Close everything."""
         self._stack.close()
-
-
-def cut(source: Readable, target: Writable, rows: int, workers: int) -> tuple[tuple[Range, ...], str]:
-    """Return the ranges in which `workers` workers bring a source over, or none and the reason why not."""
-    if not isinstance(target, Shared):
-        return (), f"{target.address} takes one writer at a time"
-    if not isinstance(source, Partitioned):
-        return (), f"{source.address} cannot be read in ranges of keys"
-    if not source.capabilities.unique_ids:
-        return (), f"{source.address} may hold one id twice, which only one reader of all of it would see"
-    found = tuple(source.ranges(min(workers * _PARTS_PER_WORKER, max(workers, rows // PAGE_ROWS))))
-    return (found, "") if len(found) > 1 else ((), f"{source.address} is too small to be cut")

@@ -16,11 +16,12 @@ import pyarrow as pa
 
 from wherry.errors import LossNotAccepted, NotEnoughSpace, Refused, UnknownMetric, WherryError
 from wherry.moving.census import take_stock
+from wherry.moving.cutting import WHOLE, Cut, cut, require
 from wherry.moving.differences import tolerance_between
 from wherry.moving.journal import Journal
 from wherry.moving.ledger import Ledger
 from wherry.moving.losses import Projection, possible
-from wherry.moving.opening import Source, Target, reading, writing
+from wherry.moving.opening import Source, Target, is_place, reading, writing
 from wherry.moving.progress import Progress, silent
 from wherry.moving.results import LISTED, Loss, Plan
 from wherry.moving.sorting import Sorter
@@ -131,8 +132,8 @@ class Outline:
         rate = write_rate(self.target.address.partition(":")[0])
         return round(reading if rate is None else max(reading, writes / rate), 1)
 
-    def plan(self, losses: tuple[Loss, ...] | None = None, **counts: object) -> Plan:
-        """Return the plan, with what a scan found where there was one."""
+    def plan(self, losses: tuple[Loss, ...] | None = None, cut: Cut = WHOLE, **counts: object) -> Plan:
+        """Return the plan, with what a scan found where there was one. cut: how workers share it."""
         needed, free = self.disk()
         seconds = self._seconds()
         return Plan(
@@ -142,11 +143,12 @@ class Outline:
             bytes=self.bytes,
             creates=not self.to.exists,
             losses=self.losses if losses is None else losses,
-            notes=(*self.from_.notes, *self.to.notes),
+            notes=(*self.from_.notes, *self.to.notes, *cut.notes),
             disk_needed=needed,
             disk_free=free,
             seconds=seconds,
             layouts=(self.from_.layout, self.to.layout),
+            parts=cut.ranges,
             **counts,  # type: ignore[arg-type]
         )
 
@@ -163,24 +165,37 @@ def data_losses(outline: Outline) -> tuple[Loss, ...]:
     return tuple(projection.found(list(outline.losses)))
 
 
-def plan(source: Source, target: Target, *, progress: Progress = silent) -> Plan:
+def plan(
+    source: Source,
+    target: Target,
+    *,
+    workers: int = 1,
+    engine: str = "local",
+    ray_address: str | None = None,
+    progress: Progress = silent,
+) -> Plan:
     """Work out what `sync` would do, without writing to either side.
+
+    workers, engine, ray_address: as `sync` will be given them; the plan then lists the ranges of keys.
 
     The source is read once; the target is read where the journal does not know what it holds. Raises
     what `sync` would raise before its first write, except for losses, missing room and deletions: those
     are in the plan.
     """
+    require(workers, engine, ray_address)
     with reading(source) as from_, writing(target) as to:
         outline = Outline(from_, to, probe=True)
+        opened = not (is_place(source) and is_place(target))
+        parts = cut(from_, to, outline.from_.count, workers, opened)
         with (
             tempfile.TemporaryDirectory(prefix="wherry-plan-") as scratch,
-            Journal(to.identity) as journal,
+            Journal.of(to.identity, engine == "ray") as journal,
             journal.copy(Path(scratch) / "journal.sqlite3") as copy,
         ):
-            return _sorted_plan(outline, Ledger(copy), progress)
+            return _sorted_plan(outline, Ledger(copy), progress, parts)
 
 
-def _sorted_plan(outline: Outline, ledger: Ledger, progress: Progress) -> Plan:
+def _sorted_plan(outline: Outline, ledger: Ledger, progress: Progress, cut: Cut) -> Plan:
     source, target = outline.source, outline.target
     ledger.settle(read_back=True)
     take_stock(ledger, target.ids() if outline.to.exists else ())
@@ -208,7 +223,7 @@ def _sorted_plan(outline: Outline, ledger: Ledger, progress: Progress) -> Plan:
             progress("plan", read, outline.from_.count)
     deleted = sum(len(part) for part in sorter.unmet())
     losses = tuple(everything.found(list(outline.losses)))
-    return outline.plan(losses, **counts, deleted=deleted, quarantine=tuple(rejects))
+    return outline.plan(losses, cut, **counts, deleted=deleted, quarantine=tuple(rejects))
 
 
 def write_rate(engine: str) -> float | None:

@@ -16,6 +16,7 @@ from wherry.moving.standing import mark_of
 from wherry.stores.base import Readable, Versioned
 
 FRESH_S = 3600.0
+PROOF = "proof of "
 
 
 @dataclass(frozen=True)
@@ -94,4 +95,4 @@ def recall(source: Readable, target: Readable) -> Proof | None:
 
 
 def _key(source: str) -> str:
-    return f"proof of {source}"
+    return f"{PROOF}{source}"

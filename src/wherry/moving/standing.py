@@ -37,7 +37,7 @@ class Standing:
     def recall(cls, journal: Journal) -> Standing | None:
         """Return the state in which the last run ended, None when it did not end well; and erase it."""
         text = journal.recall(_KEY)
-        journal.remember(_KEY, "")
+        forget(journal)
         if not text:
             return None
         found = json.loads(text)
@@ -56,6 +56,11 @@ class Standing:
                 }
             ),
         )
+
+
+def forget(journal: Journal) -> None:
+    """Erase the state in which the last run ended: the next one lists and reads everything."""
+    journal.remember(_KEY, "")
 
 
 @dataclass

@@ -18,12 +18,13 @@ import pyarrow as pa
 from wherry.errors import Interrupted, WherryError
 from wherry.moving.census import census, differing, require_few
 from wherry.moving.census import doomed as count_doomed
-from wherry.moving.crew import hiring, require, share_out
+from wherry.moving.crew import assembled, hiring, share_out
 from wherry.moving.crossing import Crossed, Crossing, Terms
+from wherry.moving.cutting import cut, require
 from wherry.moving.journal import Journal
 from wherry.moving.ledger import Ledger
 from wherry.moving.opening import Source, Target, address_of, is_place, reading, writing
-from wherry.moving.partition import Job, Part, cut
+from wherry.moving.partition import Job, Part
 from wherry.moving.plan import Outline, data_losses
 from wherry.moving.progress import Progress, silent
 from wherry.moving.proofs import Marks, Proof
@@ -112,13 +113,13 @@ def _sync_open(outline: Outline, wishes: Wishes, progress: Progress, ends: tuple
     losses = data_losses(outline)
     outline.require_accepted(losses, wishes.accept_losses)
     outline.require_room()
-    parts, note = _parts(outline, wishes, ends)
+    shares = cut(source, target, outline.from_.count, wishes.workers, not all(map(is_place, ends)))
     with ExitStack() as stack:
         journal = stack.enter_context(Journal.of(target.identity, wishes.shared))
-        run = journal.begin("sync", source.address, target.address, outline.plan(losses, parts=parts).to_dict())
+        run = journal.begin("sync", source.address, target.address, outline.plan(losses, shares).to_dict())
         attempt = _Run(source, target, outline, losses, wishes, journal, run, progress)
-        attempt.parts, attempt.ends = parts, ends
-        attempt.notes += [f"one worker brings all of it over: {note}"] if note else []
+        attempt.ranges, attempt.ends = shares.ranges, ends
+        attempt.notes += shares.notes
         with _recorded(attempt, source.address, target.address):
             target.prepare(outline.space, outline.from_.index, outline.from_.count)
             stack.enter_context(target.exclusive())
@@ -128,17 +129,8 @@ def _sync_open(outline: Outline, wishes: Wishes, progress: Progress, ends: tuple
         return result
 
 
-def _parts(outline: Outline, wishes: Wishes, ends: tuple[Source, Target]) -> tuple[tuple[Range, ...], str]:
-    """Return the ranges that several workers bring over, or none and the reason."""
-    if wishes.workers == 1:
-        return (), ""
-    if not all(map(is_place, ends)):
-        return (), "a store that is open in this process cannot be opened by another"
-    return cut(outline.source, outline.target, outline.from_.count, wishes.workers)
-
-
 class _Run:
-    """One run of sync. parts: the ranges that workers bring over, none where this process does it all."""
+    """One run of sync. ranges: what workers bring over, none where this process does it all."""
 
     def __init__(
         self,
@@ -162,7 +154,7 @@ class _Run:
         self.verified = Level.COUNTED
         self.balanced = False
         self.copying = 0.0
-        self.parts: tuple[Range, ...] = ()
+        self.ranges: tuple[Range, ...] = ()
         self.ends: tuple[Source, Target] = (source, target)
         self.notes = [*outline.from_.notes, *outline.to.notes]
 
@@ -179,8 +171,8 @@ class _Run:
         rest = rest_of(self.source, self.ledger, standing, stock)
         with self.crossing.open():
             sorter, began = self.crossing.sorter, time.perf_counter()
-            if rest is None and self.parts:
-                self._share_out(held)
+            if rest is None and self.ranges:
+                began = self._share_out(held)
             else:
                 for rejects in self.crossing.cross(self._pages(sorter, rest, held)):
                     self._set_aside(rejects)
@@ -203,19 +195,22 @@ class _Run:
             if self.verified is Level.DEEP:
                 Proof.of(self.source, self.target, found, at, Marks(mark, target_mark)).remember(self.journal)
 
-    def _share_out(self, held: int) -> None:
-        """Let workers bring the partitions over, and take what they did into account."""
+    def _share_out(self, held: int) -> float:
+        """Let workers bring the partitions over, and take what they did into account; return when they began."""
         self._require_few_doomed(held)
         assert isinstance(self.target, Shared)
         wishes, job = self.wishes, self._job(first_copy=held == 0)
-        parts = [Part(number, part) for number, part in enumerate(self.parts)]
+        parts = [Part(number, part) for number, part in enumerate(self.ranges)]
         with hiring(wishes.engine, job, wishes.workers, wishes.ray_address) as crew:
-            taken_over = share_out(crew, parts, wishes.workers, self._hear)
+            team = assembled(crew, min(wishes.workers, len(parts)))
+            began = time.perf_counter()
+            taken_over = share_out(crew, team, parts, self._hear)
         self.target.gather()
         if taken_over:
             # What a lost worker wrote before its end is in the target, and nobody has counted it.
             self.crossing.ids = census(self.target.ids())
             self.notes.append(f"{taken_over:,} partitions were taken over from workers that were lost")
+        return began
 
     def _job(self, first_copy: bool) -> Job:
         found, terms = self.outline.from_, self.crossing.terms

@@ -20,21 +20,34 @@ def main(pipe: int, life: int) -> int:
     connection: Connection[object, object] = Connection(pipe)
     desk: Desk | None = None
     try:
-        job = cast(Job, connection.recv())
-        while True:
+        desk = _opened(connection)
+        while desk is not None:
             part = cast(Part, connection.recv())
             answer: Crossed | BaseException
             try:
-                desk = desk or Desk(job)
                 answer = desk.cross(part)
             except BaseException as error:
                 answer = told(error)
             connection.send(answer)
     except (EOFError, OSError):
-        return 0
+        # Nobody listens any more.
+        pass
     finally:
         if desk is not None:
             desk.close()
+    return 0
+
+
+def _opened(connection: Connection[object, object]) -> Desk | None:
+    """Open both sides and say so, or say why not."""
+    job = cast(Job, connection.recv())
+    try:
+        desk = Desk(job)
+    except BaseException as error:
+        connection.send(told(error))
+        return None
+    connection.send(None)
+    return desk
 
 
 def told(error: BaseException) -> BaseException:

@@ -8,12 +8,12 @@ the entry's name is the scheme, its value the module.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 from wherry.address import Address
 from wherry.errors import MissingExtra, UnknownStore, Unsupported
@@ -45,6 +45,9 @@ ENGINES = (
     ),
 )
 
+# Which of them keeps what several machines share.
+_SHARED = "wherry.postgres.shared"
+
 
 def open_source(address: str | Address) -> Readable:
     """Open a collection for reading. Raises UnknownStore, MissingExtra or the store's own errors."""
@@ -61,6 +64,16 @@ def open_target(address: str | Address) -> Writable:
 def probes() -> list[Probe]:
     """Ask every engine whether it can be used here."""
     return [_probe(engine) for engine in ENGINES]
+
+
+def open_shared(schema: str, tables: Sequence[str]) -> Any:
+    """Open tables that processes of several machines share; spoken to as SQLite is. Raises MissingExtra."""
+    return _load(_SHARED, "a journal that machines share", "postgres").SharedDatabase(schema, tables)
+
+
+def is_shared_embedded() -> bool:
+    """Tell whether the server for that is this machine's own, which no other machine reaches."""
+    return bool(_load(_SHARED, "a journal that machines share", "postgres").shared_server().embedded)
 
 
 def _parsed(address: str | Address) -> Address:

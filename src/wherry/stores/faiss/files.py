@@ -14,6 +14,7 @@ import errno
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -239,18 +240,26 @@ class Hold:
         """Whether this store has the lock."""
         return self._depth > 0
 
-    def take(self) -> None:
-        """Take the lock, or raise Busy."""
+    def take(self, patience_s: float = 0.0) -> None:
+        """Take the lock, or raise Busy after `patience_s` seconds."""
         if self._depth == 0:
             with writing(self.folder.parent, self.shown):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(self._descriptor)
-                raise self._busy() from None
+            until = time.monotonic() + patience_s
+            while not self._taken():
+                if time.monotonic() >= until:
+                    os.close(self._descriptor)
+                    raise self._busy()
+                time.sleep(0.05)
         self._depth += 1
+
+    def _taken(self) -> bool:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def release(self) -> None:
         """Give the lock back once; the last time it is free for others."""

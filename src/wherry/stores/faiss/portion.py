@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wherry.errors import Busy, Rejected
+from wherry.errors import Rejected
 from wherry.record import Page, schema
 from wherry.space import Metric, Space
 from wherry.stores.base import Index
@@ -21,7 +20,7 @@ from wherry.stores.faiss.staging import Staging
 from wherry.stores.faiss.target import PORTION, FaissTarget
 
 # A worker that was killed lets go at once; one that its run gave up for lost may still be at its last batch.
-_PATIENCE_S = 20.0
+PATIENCE_S = 20.0
 
 
 class FaissPortion(FaissTarget):
@@ -32,7 +31,7 @@ class FaissPortion(FaissTarget):
         super().__init__(whole.place, whole.shown, whole.stated)
         self._name = f"{PORTION}{number}"
         self._hold = Hold(self.place.folder / self._name, self.shown)
-        take(self._hold)
+        self._hold.take(PATIENCE_S)
 
     def prepare(self, space: Space, index: Index, rows: int) -> None:
         """Begin the log, or read what is in it."""
@@ -79,15 +78,3 @@ class FaissPortion(FaissTarget):
         if self._staging is None:
             raise Rejected("the portion is not open", where=self.shown, next="prepare it first")
         return self._staging
-
-
-def take(hold: Hold) -> None:
-    """Take a portion's lock, waiting some seconds for one that is nearly done. Raises Busy."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            return hold.take()
-        except Busy:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)

@@ -205,12 +205,12 @@ class FaissTarget:
 
     def gather(self) -> None:
         """Take over what workers staged, those of a run that was killed included; the lock is held."""
-        from wherry.stores.faiss.portion import take
+        from wherry.stores.faiss.portion import PATIENCE_S
 
         with self._lock:
             for path in sorted(self.place.folder.glob(f"{PORTION}*"), key=lambda path: (len(path.name), path.name)):
                 hold = Hold(path, self.shown)
-                take(hold)
+                hold.take(PATIENCE_S)
                 try:
                     facts = log.opening(path, self.shown)
                     if facts is None:
