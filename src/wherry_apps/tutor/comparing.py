@@ -72,7 +72,8 @@ class Heard:
             "model": self.model, "asked": self.asked, "answered": answered,
             "median_s": round(statistics.median(self.seconds), 4) if answered else None,
             "p95_s": round(float(np.percentile(self.seconds, 95)), 4) if answered else None,
-            "parseable": round(self.parsed / self.asked, 4), "agreement": round(self.right / self.asked, 4),
+            "parseable": round(self.parsed / answered, 4) if answered else None,
+            "agreement": round(self.right / self.asked, 4),
             "errors": self.errors, "tokens_in": self.tokens_in, "tokens_out": self.tokens_out,
             "cost_usd": self.cost, "cost_usd_per_month": None if each is None else round(each * per_month, 4),
         }  # fmt: skip
@@ -232,10 +233,11 @@ def _chosen(text: str, options: dict[str, str]) -> str | None:
 
 def _missed(heard: Sequence[Heard], bars: Bars) -> list[str]:
     old, new = heard
-    share = 1 - len(new.seconds) / new.asked
+    answered = len(new.seconds)
+    share = 1 - answered / new.asked
     found = []
-    if new.parsed < bars.parseable * new.asked:
-        found.append(f"parseable {new.parsed / new.asked:.2f}, {bars.parseable:g} wanted")
+    if new.parsed < bars.parseable * answered or not answered:
+        found.append(f"parseable {new.parsed} of {answered}, {bars.parseable:g} of them wanted")
     if share > bars.errors:
         found.append(f"errors {share:.2f}, at most {bars.errors:g} wanted")
     if new.right / new.asked < old.right / old.asked - bars.behind:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from sqlalchemy import select
 
 import wherry
@@ -33,6 +34,7 @@ from wherry_apps.tutor.tables import Checkpoint, Comparison
 
 LLM, STORE = "llm", "store"
 _SAMPLE, _K, _LEAST_OVERLAP = 50, 10, 0.95
+_NEAR = 1e-5
 _NAME = "letters, digits, '-', '_' and '.', at most 60"
 
 
@@ -221,23 +223,22 @@ class Moving:
 
     def _copied(self, ends: Sequence[Address], spec: str) -> Moved:
         done = wherry.sync(ends[0], ends[1])
-        proved, equal = done.verified, done.equal
-        if proved != "deep":
-            proof = wherry.verify(ends[0], ends[1])
-            proved, equal = proof.level, equal and proof.equal
+        looked = _looked(ends, deep=done.verified != "deep")
+        if not looked.equal:
+            # What differs was noted: this mends it.
+            done = wherry.sync(ends[0], ends[1])
+            looked = _looked(ends, deep=True)
         failed = {reject.id: f"{reject.reason} {reject.detail}".strip() for reject in done.quarantine}
-        overlap, sample = overlap_of(ends[0], ends[1])
-        dimension, zero = _facts(ends[1])
         return Moved(
-            str(ends[0]), str(ends[1]), spec, True, done.read, done.written, done.unchanged, failed, proved,
-            equal and not zero and (overlap is None or overlap >= _LEAST_OVERLAP), dimension, zero, overlap, sample,
-            done.seconds,
+            str(ends[0]), str(ends[1]), spec, True, done.read, done.written, done.unchanged, failed, "deep",
+            done.equal and looked.good, looked.dimension, looked.zero, looked.overlap, looked.sample, done.seconds,
         )  # fmt: skip
 
     def _made_anew(self, ends: Sequence[Address], embedder: Any) -> Moved:
         started = datetime.now(UTC)
         found = reembed(ends[0], ends[1], embedder, self._resources.switches().batch)
-        dimension, zero = _facts(ends[1])
+        with _opened(ends[1]) as to:
+            dimension, zero = _facts(to)
         return Moved(
             str(ends[0]), str(ends[1]), embedder.spec, False, found.read, found.written, found.unchanged,
             found.failed, "ids", found.equal and not zero, dimension, zero, None, 0,
@@ -245,19 +246,39 @@ class Moving:
         )  # fmt: skip
 
 
-def overlap_of(source: Address, target: Address) -> tuple[float | None, int]:
+@dataclass(frozen=True)
+class _Looked:
+    """What both sides show after a copy. equal: value by value, where that was asked for."""
+
+    equal: bool
+    dimension: int
+    zero: int
+    overlap: float | None
+    sample: int
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing speaks against the copy."""
+        return self.equal and not self.zero and (self.overlap is None or self.overlap >= _LEAST_OVERLAP)
+
+
+def _looked(ends: Sequence[Address], deep: bool) -> _Looked:
+    with _opened(ends[0]) as from_, _opened(ends[1]) as to:
+        equal = not deep or wherry.verify(from_, to).equal
+        return _Looked(equal, *_facts(to), *_overlap(from_, to))
+
+
+def _overlap(from_: Any, to: Any) -> tuple[float | None, int]:
     """Return the mean overlap of the ten nearest of up to 50 records, exact on the source, and how many were asked.
 
     What is as near as the tenth counts as found: equal vectors may come in any order.
     """
-    with _opened(source) as from_, _opened(target) as to:
-        asked = _sample(from_)
-        shares = []
-        for vector in asked:
-            right = from_.search(vector, _K, exact=True)
-            least = right[-1].similarity - 1e-5
-            found = to.search(vector, _K)
-            shares.append(sum(hit.similarity >= least for hit in found) / len(right))
+    asked = _sample(from_)
+    shares = []
+    for vector in asked:
+        right = from_.search(vector, _K, exact=True)
+        least = right[-1].similarity - _NEAR
+        shares.append(sum(hit.similarity >= least for hit in to.search(vector, _K)) / len(right))
     return (round(float(np.mean(shares)), 4), len(asked)) if shares else (None, 0)
 
 
@@ -268,21 +289,17 @@ def _sample(store: Any) -> list[np.ndarray]:
     )
     if not ids:
         return []
-    import pyarrow as pa
-
     page = store.fetch(pa.array(sorted(ids[:_SAMPLE]), type=pa.string()))
     return [np.asarray(record.vector, dtype=np.float32) for record in wherry.to_records(page.records)]
 
 
-def _facts(address: Address) -> tuple[int, int]:
+def _facts(store: Any) -> tuple[int, int]:
     """Return the dimension of a collection and how many of its vectors are zero or not finite."""
-    zero = 0
-    with _opened(address) as store:
-        dimension = int(store.describe().space.dimension or 0)
-        for page in store.scan():
-            flat = page.records.column("vector").flatten().to_numpy(zero_copy_only=False)
-            lengths = np.linalg.norm(flat.reshape(page.records.num_rows, -1), axis=1) if page.records.num_rows else flat
-            zero += int((~(lengths > 0)).sum())
+    dimension, zero = int(store.describe().space.dimension or 0), 0
+    for page in store.scan():
+        flat = page.records.column("vector").flatten().to_numpy(zero_copy_only=False)
+        lengths = np.linalg.norm(flat.reshape(page.records.num_rows, dimension), axis=1)
+        zero += int((~(lengths > 0)).sum())
     return dimension, zero
 
 
