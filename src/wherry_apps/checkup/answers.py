@@ -25,9 +25,9 @@ from wherry_apps.checkup.words import (
 TO_MODEL, QUOTED, MOST_SUGGESTIONS = 5, 3, 3
 _LONGEST_QUOTE = 300
 _BLOCK = re.compile(
-    r"^[ \t#*>\[(-]*(?:제안|추천|후속|연관)\s*(?:질문)?\s*[\])*]*\s*:?\s*$"
-    r"|^[ \t#*\[]*suggest(?:ion|ed)[\w ]*[\]*]*\s*:?.*$"
-    rf"|^\s*{MARK}.*$",
+    r"^[ \t#*>\[(-]*(?:제안|추천|후속|연관)[ \t]*(?:질문)?[ \t]*[\])*]*[ \t]*:?[ \t]*$"
+    r"|^[ \t#*\[]*suggest(?:ion|ed)[\w ]*[\]*]*[ \t]*:?.*$"
+    rf"|^[ \t]*{MARK}.*$",
     re.I | re.M,
 )
 _BULLET = re.compile(r"^[\s\d.)*•\-–\"“]+|[\"”\s]+$")

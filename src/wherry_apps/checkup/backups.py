@@ -63,7 +63,10 @@ def restore(folder: Path, places: Places, database: wherry.AppDatabase, schema: 
 
 
 def _collections(places: Places, all_of_them: bool = False) -> list[tuple[str, str]]:
-    known = [(LIBRARY, LIBRARY, places.local), ("documents", common_key(places), address_of(common_key(places)))]
+    known = [
+        (LIBRARY, LIBRARY, places.made if all_of_them else places.local),
+        ("documents", common_key(places), address_of(common_key(places))),
+    ]
     return [(name, a) for name, key, a in known if all_of_them or read_manifest(places, key) is not None]
 
 

@@ -107,13 +107,16 @@ class Library:
         return Searched(tuple(merged([*found, *common], k, self.places.floor)), backend, offline)
 
     def _of_side(self, reader: Any, address: str, question: str, k: int) -> Iterator[Passage]:
-        hits = reader.search(question, k, "vector")
+        by_hand = address == self.places.local and read_manifest(self.places, LIBRARY) is None
+        # A collection that no phase made does not say which model made it: the operator says so.
+        asked = self._embedder().embed_query(question) if by_hand else question
+        hits = reader.search(asked, k, "vector")
         other = [h for h in hits if h.metric is not None and h.metric is not wherry.Metric.COSINE]
-        cosines = self._cosines(reader, address, question, [h.id for h in other]) if other else {}
+        cosines = self._cosines(reader, address, asked, [h.id for h in other]) if other else {}
         for hit in hits:
             yield _passage(hit, "global", cosines.get(hit.id, hit.similarity))
 
-    def _cosines(self, reader: Any, address: str, question: str, ids: list[str]) -> dict[str, float]:
+    def _cosines(self, reader: Any, address: str, question: Any, ids: list[str]) -> dict[str, float]:
         """Return the cosines of records whose collection measures otherwise, from the vectors it stores."""
         with reader.side(address) as searcher:
             asked = np.asarray(searcher.vector_of(question), dtype=np.float64)

@@ -100,7 +100,7 @@ def init(runs: Runs, engine: str | None, embedder: str | None, floor: float | No
         runs.places = places = runs.places.agreed(**wished, cloud_cost=config.cloud_cost if cost is None else cost)
         for folder in (places.folder, places.root / "backup", places.root / "logs", places.root / "manifests"):
             folder.mkdir(parents=True, exist_ok=True)
-        wherry.open_target(places.local).close()
+        wherry.open_target(places.made).close()
         wherry.open_embedder(places.config.embedder).close()
         report |= {
             "root": str(places.root), "local": places.local, "embedder": places.config.embedder,
@@ -120,7 +120,7 @@ def migrate(runs: Runs, accept_losses: bool = False, heard: Heard = silent) -> R
         ready = prepare(places, export, checked, heard)
         report |= {"vectors": "copied" if ready.copied else "re-embedded", "why": ready.why, "embedded": ready.embedded}
         source = str(places.prepared)
-        done = wherry.sync(source, places.local, accept_losses=accept_losses, allow_mass_delete=True)
+        done = wherry.sync(source, places.made, accept_losses=accept_losses, allow_mass_delete=True)
         proof = wherry.verify(source, places.local)
         report |= {
             "read": done.read, "written": done.written, "unchanged": done.unchanged, "deleted": done.deleted,

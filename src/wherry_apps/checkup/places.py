@@ -80,9 +80,12 @@ class Places:
     @property
     def local(self) -> str:
         """The address of the local side."""
-        # LlamaIndex reads what lies in its own layout; FAISS has none that can be written.
-        layout = "" if self.config.engine == "faiss" else "&layout=llamaindex"
-        return f"{self.config.engine}:{self.folder}#{self.collection}?metric=cosine{layout}"
+        return f"{self.config.engine}:{self.folder}#{self.collection}"
+
+    @property
+    def made(self) -> str:
+        """The same as it is made: LlamaIndex reads what lies in its own layout; FAISS has none that can be written."""
+        return self.local if self.config.engine == "faiss" else f"{self.local}?layout=llamaindex"
 
     @property
     def cloud(self) -> str:
