@@ -28,10 +28,10 @@ def fill_people(look: Look, rename_duplicates: bool) -> None:
     missing = "'user-' || id"
     for column, made in (("username", missing), ("email", f"{missing} || '@unknown.invalid'")):
         look.update(f"users.{column} was null", f"UPDATE users SET {column} = {made} WHERE {column} IS NULL")
-    owner = "owner" if "owner" in look.columns("users") else "'local'"
+    owner = "owner, " if "owner" in look.columns("users") else ""
     for column in ("username", "email"):
         twice = look.rows(
-            f"SELECT {column}, array_agg(id ORDER BY id) FROM users GROUP BY {owner}, {column} HAVING count(*) > 1 "
+            f"SELECT {column}, array_agg(id ORDER BY id) FROM users GROUP BY {owner}{column} HAVING count(*) > 1 "
             "ORDER BY 2"
         )
         if twice and not rename_duplicates:
