@@ -38,12 +38,12 @@ def init(db_url: str | None, json: bool) -> int:
     return wherry.put_result(found, printing.setup(found), json)
 
 
-def migrate(dry_run: bool, db_url: str | None, json: bool) -> int:
+def migrate(dry_run: bool, embedder: str | None, db_url: str | None, json: bool) -> int:
     """Bring older tables over; 5 when something had to be set aside."""
     from wherry_apps.interview.carrying.act import migrate as carry
 
     with opened((db_url, None, None)) as on:
-        report = carry(on, dry_run)
+        report = carry(on, dry_run, embedder)
     wherry.put_result(report, printing.migration(report), json)
     return 5 if report["set_aside"] else 0
 

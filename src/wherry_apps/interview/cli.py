@@ -63,6 +63,10 @@ def init(db_url: Url = None, json: Json = False, debug: Debug = False) -> Job:
 @commands.command()
 def migrate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")] = False,
+    embedder: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="Model that made the older vectors; recorded with them.", show_default=False),
+    ] = None,
     db_url: Url = None,
     json: Json = False,
     debug: Debug = False,
@@ -73,7 +77,7 @@ def migrate(
     Example:
       wherry interview migrate --dry-run
     """
-    return _job("migrate", dry_run, db_url, json)
+    return _job("migrate", dry_run, embedder, db_url, json)
 
 
 @commands.command()
