@@ -112,7 +112,8 @@ def moved_by(moved: Interval | None, side: str) -> str:
     if moved.low <= 0 <= moved.high:
         return f"no difference that these questions prove ({moved.low:+.3g} to {moved.high:+.3g} ms)"
     word = "slower" if moved.mean > 0 else "faster"
-    return f"{side} is {word} by {abs(moved.mean):.3g} ms ({moved.low:+.3g} to {moved.high:+.3g} ms)"
+    least, most = sorted((abs(moved.low), abs(moved.high)))
+    return f"{side} is {word} by {abs(moved.mean):.3g} ms ({least:.3g} to {most:.3g} ms)"
 
 
 def _missed(bar: Bar) -> str:

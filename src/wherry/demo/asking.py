@@ -1,4 +1,4 @@
-"""The questions of the story: asked of the export before anything moves, and of the collection where it ends."""
+"""The questions of the story: asked before anything moves, and of the collection where it ends."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from wherry.answering.ask_results import source_of
 
 QUESTIONS = (
     "공복혈당이 108이면 당뇨병인가요?",
-    "요산을 낮추려면 무엇을 줄여야 하나요?",
+    "금식할 때 물은 마셔도 되나요?",
     "혈압이 180을 넘고 말이 어눌해지면 어떻게 하나요?",
 )
 
 
-def answers(address: str) -> list[wherry.Answer]:
-    """Return the answers of a collection to the questions, quoted from its records: no model is needed."""
-    return [wherry.ask(question, in_=address) for question in QUESTIONS]
+def answers(place: str, mode: str | None = None) -> list[wherry.Answer]:
+    """Return the answers of an address or a route to the questions, quoted from its records: no model is needed.
+
+    mode: `vector` where one side is a service of the cloud, which offers no other.
+    """
+    return [wherry.ask(question, in_=place, mode=mode) for question in QUESTIONS]
 
 
 def same(before: wherry.Answer, after: wherry.Answer) -> bool:
@@ -24,13 +27,12 @@ def same(before: wherry.Answer, after: wherry.Answer) -> bool:
     return before.found and _cited(before) == _cited(after) and before.text == after.text
 
 
-def tell(before: Sequence[wherry.Answer], after: Sequence[wherry.Answer], line: Callable[[str], None]) -> None:
-    """Say the questions with both answers and the sources they cite."""
-    for first, second in zip(before, after, strict=True):
-        line(f"ask     {first.question}")
-        for when, answer in (("before", first), ("after", second)):
-            for n, words in enumerate(_lines(answer)):
-                line(f"        {when if n == 0 else '':<6}  {words}")
+def tell(when: str, found: Sequence[wherry.Answer], line: Callable[[str], None]) -> None:
+    """Say the questions with the sentences quoted for each and where they stand."""
+    for answer in found:
+        line(f"ask     {answer.question}   ({when})")
+        for words in _lines(answer):
+            line(f"        {words}")
 
 
 def _lines(answer: wherry.Answer) -> Iterator[str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from wherry.address import Address
+from wherry.errors import Integrity
 from wherry.models.hashing import HashEmbedder
 from wherry.record import Record, from_records, to_records
-from wherry.stores.registry import open_source, open_target
+from wherry.stores.registry import open_target
 
 CHANGED = 3
 DELETED = 2
@@ -35,32 +38,13 @@ def revise(source: str, dimension: int) -> None:
 
 
 def damage(folder: Path, collection: str) -> dict[str, str]:
-    """Damage a Chroma collection through Chroma's own client; return what was done, by id.
-
-    The client lives in this process beside Wherry's, as a careless script would beside a service.
-    """
-    store = open_source(f"chroma:{folder}#{collection}")
-    try:
-        ids = sorted(_ids(store))
-        first, second, third = (
-            to_records(store.fetch(pa.array([ids[n]], type=pa.string())).records)[0] for n in (10, 11, 20)
-        )
-    finally:
-        store.close()
-    target = _raw_chroma(folder, collection)
-    target.update(ids=[ids[10], ids[11]], embeddings=[np.asarray(second.vector), np.asarray(first.vector)])
-    target.update(ids=[ids[20]], embeddings=[np.asarray(third.vector)], documents=["이 문장은 원래 안내문이 아닙니다."])
-    target.update(ids=[ids[30]], metadatas=[{"page": 999}])
-    target.delete(ids=[ids[40]])
-    target.add(ids=["stranger"], embeddings=[np.ones(len(first.vector), dtype=np.float32)], documents=["누구세요?"])
-    return {
-        ids[10]: f"its vector exchanged with that of {ids[11]}",
-        ids[11]: f"its vector exchanged with that of {ids[10]}",
-        ids[20]: "its text replaced",
-        ids[30]: "its page number changed",
-        ids[40]: "deleted",
-        "stranger": "a record nobody knows, added",
-    }
+    """Let a careless script damage a Chroma collection, in a process of its own; return what it did, by id."""
+    command = [sys.executable, "-m", "wherry.demo.careless", str(folder), collection]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120)
+    if done.returncode:
+        raise Integrity(f"the careless script failed: {done.stderr.strip()[-300:]}", where=str(folder))
+    found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def drop_table(address: str, name: str) -> None:
@@ -71,14 +55,6 @@ def drop_table(address: str, name: str) -> None:
 
     with server_of(Address.parse(address), own={"metric"}).connect() as connection:
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))
-
-
-def _raw_chroma(folder: Path, collection: str):  # type: ignore[no-untyped-def]
-    import chromadb
-    from chromadb.config import Settings
-
-    client = chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
-    return client.get_collection(collection, embedding_function=None)
 
 
 def _ids(store) -> list[str]:  # type: ignore[no-untyped-def]

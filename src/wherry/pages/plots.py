@@ -74,6 +74,7 @@ def scatter(points: Sequence[tuple[float, float]], across: str, up: str) -> str:
     x, y = _linear(low, high), _up(low, high)
     ticks = [(value, f"{value:.3g}") for value in _even(low, high)]
     body = _grid(ticks, y) + _below(ticks, x, across)
+    body += f'<text x="{_LEFT + 5}" y="{_TOP + 9}">{escape(up)}</text>'
     body += (
         f'<line x1="{x(low):.1f}" y1="{y(low):.1f}" x2="{x(high):.1f}" y2="{y(high):.1f}"'
         ' stroke="var(--soft)" stroke-dasharray="4 4"/>'
@@ -170,7 +171,12 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _even(low: float, high: float) -> list[float]:
-    return [low + (high - low) * n / 4 for n in range(5)]
+    """Return round numbers between two ends, three to seven of them."""
+    rough = (high - low) / 4
+    decade = 10.0 ** math.floor(math.log10(rough))
+    step = next((round_ * decade for round_ in (1, 2, 5) if round_ * decade >= rough), 10 * decade)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [round(n * step, 12) for n in range(first, last + 1)]
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:

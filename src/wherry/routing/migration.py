@@ -24,6 +24,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from wherry.comparing.costs import PER_MONTH
 from wherry.errors import Different, Refused, Usage, WherryError
 from wherry.moving.opening import reading
 from wherry.moving.plan import plan
@@ -62,6 +63,7 @@ class Wanted(BaseModel):
     min_overlap: float = Field(0.95, ge=0, le=1)
     accept_losses: bool = False
     report: str | None = None
+    per_month: int = Field(PER_MONTH, ge=0)
 
 
 @dataclass
@@ -248,6 +250,7 @@ def _compare(wanted: Wanted, progress: Progress) -> dict[str, Any]:
         k=wanted.k,
         min_recall=wanted.min_recall,
         min_overlap=wanted.min_overlap,
+        per_month=wanted.per_month,
         report=wanted.report,
     )
     if found.exit_code:

@@ -70,6 +70,8 @@ class Pipeline:
     project: str = PROJECT
     project_name: str = "Default"
     documents: dict[str, Document] = field(default_factory=dict)
+    _held: list[list[float]] = field(default_factory=list, repr=False)
+    _arrays: list[np.ndarray] = field(default_factory=list, repr=False)
 
     def add(self, name: str, texts: Iterable[str], *, vectors: bool = True, **changes: Any) -> Document:
         """Add a document, or replace it: one chunk per text, embedded offline unless vectors is False.
@@ -102,8 +104,15 @@ class Pipeline:
         """Return the k chunks nearest by cosine, as retrieved nodes."""
         [asked] = self.embed([question])
         chunks = [c for d in self.documents.values() for c in d.chunks or [] if c.get("embedding")]
-        scored = sorted(((_cosine(asked, np.array(c["embedding"])), c) for c in chunks), key=lambda pair: -pair[0])
+        scored = sorted(zip(self._cosines(asked, chunks), chunks, strict=True), key=lambda pair: -pair[0])
         return [{"node": chunk, "score": score, "class_name": "NodeWithScore"} for score, chunk in scored[:k]]
+
+    def _cosines(self, asked: np.ndarray, chunks: list[Json]) -> list[float]:
+        """Return how alike a vector is to each chunk's; the chunks' are read from their lists once."""
+        held = [c["embedding"] for c in chunks]
+        if len(held) != len(self._held) or any(one is not other for one, other in zip(held, self._held, strict=True)):
+            self._held, self._arrays = held, [np.array(one) for one in held]
+        return [_cosine(asked, one) for one in self._arrays]
 
     def to_dict(self) -> Json:
         """Return the pipeline as the service shows it."""
