@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,6 +24,28 @@ settings.register_profile("campaign", _patient)
 settings.load_profile(os.environ.get("WHERRY_HYPOTHESIS", "commit"))
 # What the machine is set up for must not reach the tests; a session fixture may set it again.
 os.environ.pop("WHERRY_HOME", None)
+# Nothing here has to survive the machine: on a disk, much of the time goes into syncing databases of a few rows.
+_MEMORY_DISK, _ENOUGH = Path("/dev/shm"), 8 << 30
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put temporary files into memory where there is plenty of it; workers inherit the place. TMPDIR wins."""
+    if "TMPDIR" in os.environ or config.option.basetemp or not _roomy():
+        return
+    for left in _MEMORY_DISK.glob("wherry-tests-*"):
+        if not psutil.pid_exists(int(left.name.rpartition("-")[2])):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = _MEMORY_DISK / f"wherry-tests-{os.getpid()}"
+    # The embedded server runs as a user of its own, who has to get through.
+    folder.mkdir(mode=0o755)
+    os.environ["TMPDIR"], tempfile.tempdir = str(folder), None
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def _roomy() -> bool:
+    return (
+        _MEMORY_DISK.is_dir() and min(shutil.disk_usage(_MEMORY_DISK).free, psutil.virtual_memory().available) > _ENOUGH
+    )
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
 
+import pytest
 from qdrant_client import QdrantClient, models
 from qdrant_edge import EdgeShard, Point, UpdateOperation
 
 from wherry.address import Address
 from wherry.stores.qdrant.edge import directory_of
-from wherry.testing.conformance import Fixtures, StoreConformance
+from wherry.testing.conformance import Fixtures, SourceConformance, StoreConformance
+from wherry.testing.conformance.searching import Searching
+from wherry.testing.conformance.writing import Deleting, Replacing, Upserting
 from wherry.testing.qdrant_grpc import QdrantGrpc
 from wherry.testing.qdrant_server import QdrantServer
 
@@ -108,5 +111,12 @@ class TestServer(StoreConformance):
     fixtures = Server
 
 
-class TestGrpc(StoreConformance):
+class TestGrpc(SourceConformance, Searching, Upserting, Replacing, Deleting):
+    """What another wire can change: how records and questions travel. The rest is the same code as above."""
+
+    fixtures = Grpc
+
+
+@pytest.mark.campaign
+class TestWholeGrpc(StoreConformance):
     fixtures = Grpc

@@ -1,8 +1,12 @@
-"""SIGKILL at every call of sync and verify: to the source, to the target, and to the journal."""
+"""SIGKILL at every call of sync and verify: to the source, to the target, and to the journal.
+
+A commit strikes every call of an update; in the other scenes each kind of call at its first, second and last time
+and now and then between. A campaign strikes all of them everywhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -14,15 +18,25 @@ from wherry.testing.faults import Calls, Fault, Moment
 KILL, KILL_HALF_WAY = Fault(Moment.BEFORE), Fault(Moment.MIDDLE)
 MUTATING = ("upsert", "delete")
 
+# Of the calls between the second and the last of a kind, every so many are struck in a commit.
+STEP = 5
 each_scene = pytest.mark.parametrize("make", SCENES.values(), ids=SCENES)
 with_versions = pytest.mark.parametrize("versions", [False, True], ids=["digests", "versions"])
+thoroughly = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.campaign)])
 
 
 def kills(
-    template: Scene, folder: Path, new_calls: Callable[[int], Calls], act: str = "sync"
+    template: Scene,
+    folder: Path,
+    new_calls: Callable[[int], Calls],
+    act: str = "sync",
+    numbers: Iterable[int] | None = None,
 ) -> Iterator[tuple[int, Scene]]:
-    """Kill an act at its first call, its second, and so on until one runs to its end; yield what is left."""
-    for at in count(1):
+    """Kill an act at its first call, its second, and so on until one runs to its end; yield what is left.
+
+    numbers: the calls to strike, where not all of them.
+    """
+    for at in numbers or count(1):
         scene = template.copy(folder / f"{act}-{at}")
         ending = scene.child(act, new_calls(at))
         if not ending.killed:
@@ -32,6 +46,14 @@ def kills(
         yield at, scene
 
 
+def some(template: Scene, folder: Path) -> list[int]:
+    """Return numbers of calls of a sync: each kind's first, second and last, and every few between."""
+    times: dict[str, list[int]] = {}
+    for number, kind in enumerate(template.copy(folder / "whole").sync()["calls"], 1):
+        times.setdefault(kind, []).append(number)
+    return sorted({at for seen in times.values() for at in (*seen[:2], *seen[1::STEP], seen[-1])})
+
+
 def resumed(scene: Scene, at: int) -> None:
     """Resume in this process, which knows nothing of the dead one, and demand a perfect target."""
     result = scene.sync()
@@ -39,13 +61,16 @@ def resumed(scene: Scene, at: int) -> None:
     assert scene.wrong() == [], f"call {at}"
 
 
+@thoroughly
 @each_scene
 @with_versions
 def test_killed_at_every_call_ends_equal_with_a_batch_redone_at_most(
-    make: Callable[..., Scene], versions: bool, tmp_path: Path
+    make: Callable[..., Scene], versions: bool, every: bool, tmp_path: Path
 ) -> None:
     template = make(tmp_path / "template", versions)
-    for at, scene in kills(template, tmp_path, lambda at: Calls(at, KILL)):
+    all_of_them = every or (make is update and not versions)
+    numbers = None if all_of_them else some(template, tmp_path)
+    for at, scene in kills(template, tmp_path, lambda at: Calls(at, KILL), numbers=numbers):
         resumed(scene, at)
         assert scene.redone() <= BATCH, f"call {at}"
 
@@ -58,10 +83,12 @@ def test_killed_in_the_middle_of_a_write_ends_equal(make: Callable[..., Scene], 
         assert scene.redone() <= BATCH, f"write {at}"
 
 
+@thoroughly
 @with_versions
-def test_source_that_changes_while_the_run_is_dead(versions: bool, tmp_path: Path) -> None:
+def test_source_that_changes_while_the_run_is_dead(versions: bool, every: bool, tmp_path: Path) -> None:
     template = update(tmp_path / "template", versions)
-    for at, scene in kills(template, tmp_path, lambda at: Calls(at, KILL)):
+    numbers = None if every else some(template, tmp_path)
+    for at, scene in kills(template, tmp_path, lambda at: Calls(at, KILL), numbers=numbers):
         meanwhile(scene)
         resumed(scene, at)
 

@@ -11,7 +11,10 @@ from psycopg import sql
 from tests.conformance.test_chroma import Chroma
 from tests.conformance.test_pgvector import Pgvector, _run, _unsynced_server  # noqa: F401 - a fixture
 from tests.conformance.test_qdrant import Edge
-from wherry.testing.conformance import StoreConformance
+from wherry.testing.conformance import SourceConformance, StoreConformance
+from wherry.testing.conformance.hostile import Hostile
+from wherry.testing.conformance.twin import Twin
+from wherry.testing.conformance.writing import Deleting, Replacing, Upserting
 
 
 class Nodes(Pgvector):
@@ -78,7 +81,15 @@ class DocumentsInQdrant(Edge):
 
 
 @pytest.mark.usefixtures("shared_home")
-class TestNodes(StoreConformance):
+class TestNodes(SourceConformance, Upserting, Replacing, Deleting, Hostile, Twin):
+    """What a layout can change: the rows. The rest is the engine's."""
+
+    fixtures = Nodes
+
+
+@pytest.mark.campaign
+@pytest.mark.usefixtures("shared_home")
+class TestWholeNodes(StoreConformance):
     fixtures = Nodes
 
 
