@@ -77,8 +77,11 @@ def require_none(db: AppDatabase) -> None:
 def migrate(db: AppDatabase, table: str | None = None) -> Migrated | None:
     """Bring an older table to today's; None where there is none.
 
-    table: `schema.name` of one that lies elsewhere; left out, the `questions` of Tutor's own schema. Raises NotFound.
+    table: `schema.name` of one that lies elsewhere; left out, the `questions` of Tutor's own schema. Raises NotFound,
+    Refused while the own table is an older one itself.
     """
+    if table is not None:
+        require_none(db)
     own = f'"{db.schema}".{TABLE}'
     with db.begin() as connection:
         if table is None and _is_older(connection, own):
