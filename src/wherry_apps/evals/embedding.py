@@ -134,13 +134,21 @@ class _Open(Protocol):
 class RunEmbedder:
     """The embedder of the index: opened when it is first needed, cut to its dimension, patient.
 
-    batch: texts of one request. wait: sleeps; a test may give another. It is an Embedder of the core, too.
+    batch: texts of one request. record: what the index kept of it, so that its server need not be asked. wait:
+    sleeps; a test may give another. It is an Embedder of the core, too.
     """
 
-    def __init__(self, choice: Choice, batch: int = BATCH, wait: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, choice: Choice, batch: int = BATCH, record: Json | None = None,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:  # fmt: skip
         self.choice, self._batch, self._wait = choice, batch, wait
         self._made: _Open | None = None
         self._card: Space | None = None
+        if record is not None:
+            self._card = Space(
+                record["dim"], wherry.Metric.COSINE, choice.provider, choice.name, None, record["normalised"]
+            )
 
     @property
     def spec(self) -> str:
@@ -210,7 +218,7 @@ class RunEmbedder:
         found: list[Vector | None] = [None] * len(texts)
         left = list(range(len(texts)))
         for attempt in range(1, ATTEMPTS + 1):
-            for at, one in zip(left, self._open.embed_each([texts[at] for at in left]), strict=True):
+            for at, one in zip(left, self._asked([texts[at] for at in left]), strict=True):
                 found[at] = one
             failed = [at for at in left if isinstance(found[at], WherryError) and not isinstance(found[at], BadRecord)]
             if not failed:
@@ -220,6 +228,13 @@ class RunEmbedder:
             self._give_up_or_wait(error, attempt)
             left = failed
         raise AssertionError("the last attempt either returns or raises")
+
+    def _asked(self, texts: list[str]) -> list[Vector]:
+        """Ask once; what hinders even the first look at the model is the error of every text."""
+        try:
+            return self._open.embed_each(texts)
+        except WherryError as error:
+            return [error] * len(texts)
 
     def _patiently(self, act: Callable[[], Space]) -> Space:
         for attempt in range(1, ATTEMPTS + 1):

@@ -171,14 +171,14 @@ class Preindex:
     def _file(self, filling: Filling, path: Path, source: str, kind: str, limit: int) -> None:
         """Index one file, unless its mark and the recipe are those of the last time."""
         self.tally.scanned += 1
-        place, cutter = str(path.resolve()), chunker()
+        place, cutter = str(path.resolve()), chunker(self.settings.plain)
         recipe, mark = recipe_of(filling.record, cutter, limit), mark_of(path)
         if self._stands(SHARED, place, mark, recipe) is not None:
             self.tally.unchanged += 1
             self._told[source] = "unchanged"
             return
         try:
-            chunks = chunks_of(read_text(path), kind, path.name)
+            chunks = chunks_of(read_text(path), kind, path.name, self.settings.plain)
         except (OSError, BadRecord) as error:
             words = error if isinstance(error, WherryError) else BadRecord(f"the file cannot be read: {error}")
             filling.fail(SHARED, source, place, words)

@@ -80,7 +80,7 @@ class Finder:
             self._close()
             if embedder is None:
                 return None
-            model = RunEmbedder(recorded(embedder, self.index.settings))
+            model = RunEmbedder(recorded(embedder, self.index.settings), record=embedder)
             store = wherry.open_source(store_address(self.index.settings) or self.index.address)
             self._open = (embedder, store, Searcher(store, model, weights=WEIGHTS), model)
             return self._open[2]

@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     hnsw_ef_construction: int = Field(64, ge=4, le=1000, alias="EVALVAULT_RAG_PGVECTOR_HNSW_EF_CONSTRUCTION")
     guide: str = Field(USUAL_GUIDE, alias="EVALVAULT_RAG_USER_GUIDE")
     guide_limit: int = Field(USUAL_LIMIT, ge=0, alias="EVALVAULT_RAG_USER_GUIDE_LIMIT")
+    tokenizer: Literal["korean", "whitespace"] = Field("korean", alias="EVALVAULT_RAG_TOKENIZER")
     docs: str = Field("", alias="EVALVAULT_RAG_DOCS")
     index_dir: str = Field("data/rag", alias="EVALVAULT_RAG_INDEX_DIR")
     document_characters: int = Field(6000, ge=200, alias="EVALVAULT_RAG_DOCUMENT_CHARACTERS")
@@ -59,6 +60,11 @@ class Settings(BaseSettings):
             return self.chat or "offline"
         url = f"?base_url={self.ollama_url}" if self.ollama_url else ""
         return f"ollama:{self.ollama_chat_model}{url}"
+
+    @property
+    def plain(self) -> bool:
+        """Whether guides are cut by what stands between spaces, even where the Korean tokeniser is installed."""
+        return self.tokenizer == "whitespace"
 
     @property
     def names_runs(self) -> bool:

@@ -90,12 +90,12 @@ class Status:
         settings, path = self.index.settings, Path(place)
         for source, row in known.items():
             limit = guide_limit(settings, None) if source == GUIDE else 0
-            recipe, seen = recipe_of(record, chunker(), limit), self.index.place(SHARED, place)
+            recipe, seen = recipe_of(record, chunker(settings.plain), limit), self.index.place(SHARED, place)
             mark = mark_of(path)
             if seen is not None and mark is not None and seen.mark == mark and _limitless(seen.recipe, recipe):
                 continue
             try:
-                chunks = chunks_of(read_text(path), "guide" if source == GUIDE else "doc", path.name)
+                chunks = chunks_of(read_text(path), "guide" if source == GUIDE else "doc", path.name, settings.plain)
             except (OSError, WherryError):
                 self._stale.add((SHARED, source))
                 self.notes.append(f"{source}: {place} cannot be read any more; wherry evals purge removes it")

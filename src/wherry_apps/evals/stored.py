@@ -31,10 +31,12 @@ class StoredRuns:
 
     def mark(self) -> str | None:
         """Return a mark of every version of every row."""
-        version = sa.text("count(*), coalesce(sum(hashtextextended(xmin::text || ctid::text, 0)::numeric), 0)")
-        statement = sa.select(version).select_from(StoredRun).where(StoredRun.owner == self._owner)
+        statement = sa.text(
+            "SELECT count(*), coalesce(sum(hashtextextended(xmin::text || ctid::text, 0)::numeric), 0)"
+            " FROM rag_runs WHERE owner = :owner"
+        )
         with self._database.session() as session:
-            return repr(tuple(session.execute(statement).one()))
+            return repr(tuple(session.execute(statement, {"owner": self._owner}).one()))
 
     def pages(self, limit: int | None = None) -> Iterator[list[Raw]]:
         """Yield runs by (started_at descending, run_id)."""

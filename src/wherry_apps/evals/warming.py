@@ -13,7 +13,9 @@ from wherry_apps.evals.preindexing import Wish
 if TYPE_CHECKING:
     from wherry_apps.evals.service import Evals
 
-_STOP_S = 5.0
+_STOP_S = 1.0
+# After a check that another process kept from running, or that failed, the next one is near.
+_BUSY_S, _FAILED_S = 2.0, 60.0
 
 
 class Warming:
@@ -49,24 +51,28 @@ class Warming:
             thread.join(_STOP_S)
 
     def _run(self) -> None:
+        pause = self._service.settings.check_s
         while not self._stopping.is_set():
-            self._wanted.wait(self._service.settings.check_s)
+            self._wanted.wait(pause)
             if self._stopping.is_set():
                 return
             with self._lock:
                 recreate, self._recreate = self._recreate, False
                 self._wanted.clear()
-            self._check(recreate)
+            pause = min(self._check(recreate), self._service.settings.check_s)
 
-    def _check(self, recreate: bool) -> None:
+    def _check(self, recreate: bool) -> float:
+        """Check once; return after how many seconds at the latest to check again."""
         self.last = {"state": "running"}
         try:
             done = self._service.preindex(Wish(recreate=recreate, lenient=True), self._told)
             self.last = {"state": "done", **{k: v for k, v in done.to_dict().items() if k != "failures"}}
             # The first question finds the words made.
             self._service.finder.search("warm up", None, k=1)
+            return self._service.settings.check_s
         except Busy:
             self.last = {"state": "another process is indexing"}
+            return _BUSY_S
         except WherryError as error:
             self.last = {"state": "failed", "error": error.what}
             logs.error("the index could not be checked", error=type(error).__name__, what=error.what)
@@ -74,6 +80,7 @@ class Warming:
             # A thread that dies silently would leave the index to age; the next round may work.
             self.last = {"state": "failed", "error": type(error).__name__}
             logs.error("the index could not be checked", error=type(error).__name__)
+        return _FAILED_S
 
     def _told(self, place: str, runs: int) -> None:
         self.last = {"state": "running", "place": place, "runs": runs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from wherry import BadRecord, NoSuchCollection, Usage
@@ -11,6 +12,8 @@ from wherry_apps.evals.reading.rows import PostgresRuns, SqliteRuns
 from wherry_apps.evals.settings import Settings
 
 _SERVERS = ("postgresql://", "postgres://", "postgresql+psycopg://")
+# As libpq takes it: host=... dbname=...
+_PARTS = re.compile(r"(?:^|\s)(?:host|dbname|service)\s*=")
 _MAGIC = b"SQLite format 3\x00"
 _LOOKED_AT = 4096
 
@@ -20,7 +23,7 @@ def open_runs(place: str) -> RunSource:
 
     Raises NoSuchCollection for a file that is not there, BadRecord for one that holds no runs.
     """
-    if place.startswith(_SERVERS):
+    if place.startswith(_SERVERS) or _PARTS.search(place):
         return PostgresRuns(place)
     path = Path(place).expanduser()
     try:

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psycopg
 import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import exc
 
-from wherry import Address, BadRecord, StoreError, Unreachable
+from wherry import BadAddress, BadRecord, StoreError, Unreachable
 from wherry_apps.evals.reading.assembling import COLUMNS, NEEDED, assembled
 from wherry_apps.evals.reading.base import PAGE, Raw
 from wherry_apps.evals.reading.marks import mark_of
@@ -169,14 +171,11 @@ class PostgresRuns(TableRuns):
     """Runs in a PostgreSQL database, read in transactions that cannot write."""
 
     def __init__(self, url: str) -> None:
-        plain = "postgresql://" + url.partition("://")[2]
+        self._conninfo = url.replace("postgresql+psycopg://", "postgresql://")
         engine = sa.create_engine(
-            "postgresql+psycopg://" + url.partition("://")[2],
-            poolclass=sa.NullPool,
-            hide_parameters=True,
-            connect_args={"options": "-c default_transaction_read_only=on", "connect_timeout": _CONNECT_S},
+            "postgresql+psycopg://", creator=self._connect, poolclass=sa.NullPool, hide_parameters=True
         )
-        super().__init__(engine, str(Address.parse(f"{plain}#evaluation_runs")))
+        super().__init__(engine, _shown(self._conninfo))
 
     def mark(self) -> str | None:
         """Return a mark of every version of every row; one scan inside the server."""
@@ -187,6 +186,22 @@ class PostgresRuns(TableRuns):
         with self._reading() as connection:
             rows = connection.execute(sa.text(f"SELECT current_database(), p.* FROM ({parts}) p(n, rows, sum)"))
             return blake2b(repr(sorted(map(tuple, rows))).encode(), digest_size=16).hexdigest()
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(
+            self._conninfo, connect_timeout=_CONNECT_S, options="-c default_transaction_read_only=on"
+        )
+
+
+def _shown(conninfo: str) -> str:
+    """Return a database as a URL without its password. Raises BadAddress for what names none."""
+    try:
+        parts = conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        raise BadAddress("the address of the database of runs cannot be read", next="write postgresql://...") from None
+    user = f"{parts['user']}@" if parts.get("user") else ""
+    host = quote(str(parts.get("host", "localhost")), safe="")
+    return f"postgresql://{user}{host}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
 
 
 _RUNS = sa.table("evaluation_runs")
