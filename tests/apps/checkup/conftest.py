@@ -21,10 +21,11 @@ VARIABLES = (
 
 
 @pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take away what the machine is set up for."""
+def clean(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what the machine is set up for; a client of the endpoints has a root of its own."""
     for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+        if name != "CHECKUP_ROOT" or "client" not in request.fixturenames:
+            monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")
