@@ -12,6 +12,8 @@ from wherry_apps.body.rules import Limits
 
 OFFLINE_EMBEDDER, OPENAI_EMBEDDER, OLLAMA_EMBEDDER = "hash:1024", "openai:text-embedding-3-small", "ollama:bge-m3"
 RULES = "rules-1"
+# A question that cannot be embedded is answered from the latest reports: so long is that waited for.
+_QUESTION_S = 5.0
 _OPENAI = ("gpt-", "chatgpt-", "o1", "o3", "o4")
 
 
@@ -50,17 +52,17 @@ class Models:
     """The models of one process, each opened when it is first needed; threads may share it."""
 
     def __init__(self, patience_s: float) -> None:
-        self._patience = wherry.Patience(deadline_s=patience_s)
-        self._open: dict[tuple[str, str], Any] = {}
+        self._patience = {False: wherry.Patience(patience_s), True: wherry.Patience(min(patience_s, _QUESTION_S))}
+        self._open: dict[tuple[str, str, bool], Any] = {}
         self._lock = threading.Lock()
 
     def chat(self, spec: str) -> wherry.Chat:
         """Return a chat model. Raises AuthFailed (no key), MissingExtra and the like."""
         return self._get("chat", spec)
 
-    def embedder(self, spec: str) -> wherry.Embedder:
-        """Return an embedder. Raises AuthFailed (no key), MissingExtra and the like."""
-        return self._get("embedder", spec)
+    def embedder(self, spec: str, question: bool = False) -> wherry.Embedder:
+        """Return an embedder. question: somebody waits, and there is another way. Raises AuthFailed and the like."""
+        return self._get("embedder", spec, question)
 
     def close(self) -> None:
         """Close every model."""
@@ -69,12 +71,12 @@ class Models:
         for model in opened:
             model.close()
 
-    def _get(self, kind: str, spec: str) -> Any:
+    def _get(self, kind: str, spec: str, hasty: bool = False) -> Any:
         with self._lock:
-            if (kind, spec) not in self._open:
+            if (kind, spec, hasty) not in self._open:
                 make = wherry.open_chat if kind == "chat" else wherry.open_embedder
-                self._open[kind, spec] = make(spec, patience=self._patience)
-            return self._open[kind, spec]
+                self._open[kind, spec, hasty] = make(spec, patience=self._patience[hasty])
+            return self._open[kind, spec, hasty]
 
 
 def chat_spec(name: str) -> str:

@@ -52,7 +52,7 @@ class Retrieval:
             person(session, owner, user_id)
         spec = embedder or self._context.settings.embedders[0]
         try:
-            opened = self._context.models.embedder(spec)
+            opened = self._context.models.embedder(spec, question=True)
             place, vector = self._vectors.place(opened), opened.embed_query(query)
         except EMBEDDER_FAILS as error:
             return self.latest(user_id, top_k, (f"the embedder failed ({_kind(error)}); {_LATEST}",))
