@@ -48,7 +48,7 @@ def _bounds(connection: psycopg.Connection, table: Table, parts: int, known: int
     shares = [number / parts for number in range(1, parts)]
     statement = sql.SQL(
         "SELECT {}, n FROM (SELECT unnest(percentile_disc({}::float8[]) WITHIN GROUP (ORDER BY {})) AS key,"
-        " count(*) AS n FROM {}{} WHERE {}) AS cut ORDER BY key"
+        " count(*) AS n FROM {}{} WHERE {}) AS cut ORDER BY cut.key"
     ).format(
         selected(table.id, sql.SQL("key")),
         sql.Literal(shares),
