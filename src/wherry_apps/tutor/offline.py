@@ -60,7 +60,8 @@ def explanation(question: Mapping[str, Any], passages: Sequence[Mapping[str, Any
     lines = [f"{LABEL} {right}"]
     if passages:
         best = passages[0]
-        lines.append(f'근거: 「{best["title"]}」 "{_quote(best["text"], options.get(key, ""))}"')
+        asked = set(terms(f"{question['content']} {options.get(key, key)}"))
+        lines.append(f'근거: 「{best["title"]}」 "{_quote(best["text"], asked)}"')
     else:
         lines.append("근거로 들 학습 자료를 찾지 못했습니다.")
     others = ", ".join(f"{other}. {text}" for other, text in options.items() if other != key)
@@ -77,7 +78,7 @@ def blanks(passages: Sequence[Mapping[str, Any]], others: Iterable[str] = ()) ->
     texts = [str(passage["text"]) for passage in passages]
     counts = Counter(term for text in [*texts, *others] for term in terms(text))
     for place, text in enumerate(texts):
-        for sentence in (found.group().strip() for found in _SENTENCE.finditer(text)):
+        for sentence in _sentences(text):
             held = set(terms(sentence))
             if not 12 <= len(sentence) <= _LONGEST or not held:
                 continue
@@ -113,7 +114,12 @@ def _blanked(sentence: str, term: str, distractors: Sequence[str], title: str, p
     return Blank(content, options, key, told, place)
 
 
-def _quote(text: str, wanted: str) -> str:
-    """Return the sentence that holds the right option, else the first one."""
-    sentences = [found.group().strip() for found in _SENTENCE.finditer(text) if found.group().strip()]
-    return next((s for s in sentences if wanted and wanted in s), sentences[0] if sentences else text)
+def _quote(text: str, asked: set[str]) -> str:
+    """Return the sentence that shares most terms with what was asked, the first of them."""
+    return max(_sentences(text), key=lambda one: len(asked & set(terms(one))), default=text)
+
+
+def _sentences(text: str) -> list[str]:
+    """Return the sentences of a text; headings are none."""
+    found = (one.group().strip() for one in _SENTENCE.finditer(text))
+    return [one for one in found if one and not one.startswith("#")]

@@ -20,7 +20,7 @@ from wherry import Address, AppDatabase, Refused, Usage
 from wherry_apps.tutor.points import DOCUMENT, PAYLOAD_INDEX, QUESTION
 from wherry_apps.tutor.tables import Setting
 
-DRAFTING = "drafting"
+DRAFTING, FOLDER = "drafting", "WHERRY_TUTOR_FOLDER"
 THRESHOLDS = {QUESTION: 0.6, DOCUMENT: 0.7, DRAFTING: 0.5}
 # The built-in embedder counts the syllables two texts share: what belongs together is less alike than a model finds.
 _OF_HASH = 0.25
@@ -117,8 +117,9 @@ def vector_schema(db: AppDatabase) -> str:
 
 
 def folder() -> Path:
-    """Return where local stores and archives are: a folder of the state folder."""
-    return Path(os.environ.get("WHERRY_HOME") or ".wherry").absolute() / "tutor"
+    """Return where local stores and archives are: WHERRY_TUTOR_FOLDER, else a folder of the state folder."""
+    state = Path(os.environ.get("WHERRY_HOME") or ".wherry")
+    return Path(os.environ.get(FOLDER) or state / "tutor").absolute()
 
 
 def _qdrant(collection: str) -> Address:
