@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
-
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from wherry import put_result, tell
 from wherry_apps.evals import logs
-from wherry_apps.evals.asking import Asked
 from wherry_apps.evals.preindexing import Preindexed, Wish
 from wherry_apps.evals.runs import Json
 from wherry_apps.evals.service import Evals
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _LISTED = 10
 
@@ -66,6 +66,8 @@ def ask(
     json: bool,
 ) -> int:  # fmt: skip
     """Answer, and print the answer with where it stands."""
+    from wherry_apps.evals.asking import Asked
+
     with _opened(url) as service:
         reply = service.ask(Asked(question, run_id, category, chat), owner)
     cited = dict.fromkeys(f"{one['source']}#{one['doc_id']}" for one in reply.citations)
@@ -155,6 +157,8 @@ def _progress(place: str, runs: int) -> None:
 
 
 def _table(*columns: str) -> Table:
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column)

@@ -303,9 +303,9 @@ class Index:
         return crc32(self.database.schema.encode()) - 2**31
 
 
-def open_database(url: str | None = None) -> AppDatabase:
+def open_database(url: str | None = None, schema: str | None = None) -> AppDatabase:
     """Return the database of the app. Nothing is contacted, nothing made."""
-    return AppDatabase("evals", Base.metadata, Path(__file__).parent / "migrations", url)
+    return AppDatabase("evals", Base.metadata, Path(__file__).parent / "migrations", url, schema)
 
 
 def visible(owner: str | None) -> Json | None:

@@ -113,8 +113,10 @@ class Preindex:
         started = time.perf_counter()
         choice = model_of(self.index, self.wish)
         with closing(RunEmbedder(choice, self.wish.batch)) as embedder, self.index.exclusive():
-            record = self._record(choice, embedder)
+            record = record_of(self.index, choice, embedder)
             if self.wish.recreate:
+                # A model that does not answer must not cost the index that there is.
+                embedder.embed(["wherry"])
                 self.index.clear()
             self.index.require_embedder(record)
             filling = Filling(self.index, embedder, record, self.tally)
@@ -151,11 +153,6 @@ class Preindex:
         if self.wish.source_db is None:
             for owner in stored.owners(self.index.database):
                 yield owner, stored.StoredRuns(self.index.database, owner)
-
-    def _record(self, choice: Choice, embedder: RunEmbedder) -> Json:
-        """Return what is kept of the embedder; its server is asked only where nothing else tells."""
-        there = self.index.embedder()
-        return there if there is not None and choice.fits(there) else embedder.record()
 
     def _guide(self, filling: Filling) -> None:
         path = Path(self.settings.guide)
@@ -266,6 +263,12 @@ def model_of(index: Index, wish: Wish) -> Choice:
     asked = wish.model is not None or wish.dim is not None or "profile" in index.settings.model_fields_set
     there = None if asked or wish.recreate else index.embedder()
     return chosen(wish.model, wish.dim, index.settings) if there is None else recorded(there, index.settings)
+
+
+def record_of(index: Index, choice: Choice, embedder: RunEmbedder) -> Json:
+    """Return what is kept of the embedder; its server is asked only where nothing else tells."""
+    there = index.embedder()
+    return there if there is not None and choice.fits(there) else embedder.record()
 
 
 def put_run(filling: Filling, owner: str, place: str, raw: Raw, recipe: str, known: Known | None) -> None:

@@ -66,6 +66,12 @@ class Finder:
         """Give the open index, None while it holds nothing."""
         yield self._searcher()
 
+    def stale(self) -> None:
+        """Look at the index again before the next question: something was just written."""
+        with self._lock:
+            if self._open is not None:
+                self._open[2].words.stale()
+
     def close(self) -> None:
         """Close what is open; a second call does nothing."""
         with self._lock:

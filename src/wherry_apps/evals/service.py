@@ -9,26 +9,39 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from wherry import NotFound, Refused, WherryError
 from wherry_apps.evals import logs
-from wherry_apps.evals.asking import Answers, Asked, Reply
 from wherry_apps.evals.embedding import RunEmbedder
 from wherry_apps.evals.filling import Filling, Tally
 from wherry_apps.evals.index import Index, open_database
-from wherry_apps.evals.preindexing import Preindex, Preindexed, Progress, Wish, model_of, publish, put_run, recipe_of
-from wherry_apps.evals.preindexing import run_cutter as cutter_of
+from wherry_apps.evals.preindexing import (
+    Preindex,
+    Preindexed,
+    Progress,
+    Wish,
+    model_of,
+    publish,
+    put_run,
+    recipe_of,
+    record_of,
+    run_cutter,
+)
 from wherry_apps.evals.purging import purge
 from wherry_apps.evals.runs import Json, run_of
-from wherry_apps.evals.searching import Finder, Found
 from wherry_apps.evals.settings import Settings, load_settings
 from wherry_apps.evals.status import Status
 from wherry_apps.evals.stored import PLACE, StoredRuns, raw_of
 from wherry_apps.evals.tables import LOCAL, RagSource
 from wherry_apps.evals.warming import Warming
+
+if TYPE_CHECKING:
+    from wherry_apps.evals.asking import Answers, Asked, Reply
+    from wherry_apps.evals.searching import Finder, Found
 
 LISTED_RUNS = 100
 _BRIEF = (
@@ -39,16 +52,28 @@ _BRIEF = (
 
 
 class Evals:
-    """The app's one service; threads may share it."""
+    """The app's one service; threads may share it. schema: where the tables are, instead of the usual one."""
 
-    def __init__(self, settings: Settings | None = None, url: str | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, url: str | None = None, schema: str | None = None) -> None:
         self.settings = settings or load_settings()
-        self.database = open_database(url)
+        self.database = open_database(url, schema)
         self.index = Index(self.database, self.settings)
-        self.finder = Finder(self.index)
-        self.answers = Answers(self.index, self.finder)
         self.warming = Warming(self)
         self._lock = threading.Lock()
+
+    @cached_property
+    def finder(self) -> Finder:
+        """What searches; imported when it is first needed, since a run that has nothing to do is to be quick."""
+        from wherry_apps.evals.searching import Finder
+
+        return Finder(self.index)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """What answers questions."""
+        from wherry_apps.evals.asking import Answers
+
+        return Answers(self.index, self.finder)
 
     def preindex(self, wish: Wish | None = None, progress: Progress | None = None) -> Preindexed:
         """Bring guide and runs into the index. Raises Usage, Refused, Busy, StoreError."""
@@ -129,7 +154,7 @@ class Evals:
         row = self._source(run_id, owner)
         stored_here = StoredRuns(self.database, row.owner).remove(run_id)
         self.index.remove(row.owner, [row.source], lasting=not stored_here)
-        publish(self.index)
+        self._written()
         return {"run_id": run_id, "deleted": True, "documents": row.doc_count, "stored": stored_here}
 
     def rebuild(self, recreate: bool = False) -> Json:
@@ -146,18 +171,26 @@ class Evals:
     def close(self) -> None:
         """Stop what runs in the background and close the connections; a second call does nothing."""
         self.warming.stop()
-        self.finder.close()
+        if "finder" in self.__dict__:
+            self.finder.close()
         self.database.close()
 
     def _index_one(self, run: Json, source: str, owner: str, tally: Tally) -> None:
-        with self._lock, closing(RunEmbedder(model_of(self.index, Wish()))) as embedder:
-            record = self.index.embedder() or embedder.record()
+        choice = model_of(self.index, Wish())
+        with self._lock, closing(RunEmbedder(choice)) as embedder:
+            record = record_of(self.index, choice, embedder)
             self.index.require_embedder(record)
             filling = Filling(self.index, embedder, record, tally)
             known = self.index.known(owner, [source]).get(source)
-            put_run(filling, owner, PLACE, raw_of(run), recipe_of(record, cutter_of(self.settings), None), known)
+            put_run(filling, owner, PLACE, raw_of(run), recipe_of(record, run_cutter(self.settings), None), known)
             filling.flush()
+        self._written()
+
+    def _written(self) -> None:
+        """Let what was just written be found by the next question."""
         publish(self.index)
+        if "finder" in self.__dict__:
+            self.finder.stale()
 
     def _source(self, run_id: str, owner: str | None) -> Any:
         statement = sa.select(RagSource).where(RagSource.source == f"run:{run_id}")

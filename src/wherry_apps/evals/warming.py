@@ -71,6 +71,7 @@ class Warming:
             self._service.finder.search("warm up", None, k=1)
             return self._service.settings.check_s
         except Busy:
+            self._recreate = self._recreate or recreate
             self.last = {"state": "another process is indexing"}
             return _BUSY_S
         except WherryError as error:
