@@ -38,7 +38,7 @@ class Checked:
         if self.faults:
             named = "; ".join(f"{f.id}: {f.what}" for f in self.faults[:LISTED])
             raise wherry.Integrity(
-                f"{len(self.faults):,} things are wrong with the export: {named}",
+                f"wrong with the export, in {len(self.faults):,} places: {named}",
                 where=where,
                 left="the export is kept as it came; nothing was loaded",
                 next="export it again, then wherry checkup extract and verify",
