@@ -166,14 +166,25 @@ class Book:
         return self.require(name)
 
     def lead(
-        self, seen: Route, target: str, act: str, why: str, since: dict[str, Any], details: dict[str, Any]
+        self,
+        seen: Route,
+        target: str,
+        act: str,
+        why: str,
+        since: dict[str, Any],
+        details: dict[str, Any],
+        back: str | None = None,
     ) -> Route:
-        """Lead a route elsewhere, if it is still as it was seen. Raises Busy when it is not."""
+        """Lead a route elsewhere, if it is still as it was seen. Raises Busy when it is not.
+
+        back: the address to go back to, where it is not the one that the route leads to now.
+        """
         with self.database.begin() as connection:
             changed = connection.execute(
-                "UPDATE wherry.routes SET target = $1, previous = target, since = $2, version = version + 1,"
-                " shadow = NULL, shadow_share = 0, dual = NULL, changed_at = now() WHERE name = $3 AND version = $4",
-                [target, json.dumps(since), seen.name, seen.version],
+                "UPDATE wherry.routes SET target = $1, previous = coalesce($5, target), since = $2,"
+                " version = version + 1, shadow = NULL, shadow_share = 0, dual = NULL, changed_at = now()"
+                " WHERE name = $3 AND version = $4",
+                [target, json.dumps(since), seen.name, seen.version, back],
             )
             _require_changed(changed.rowcount, seen)
             _note(connection, seen.name, act, seen.target, target, why, details)

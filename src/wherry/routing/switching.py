@@ -29,7 +29,7 @@ from wherry.moving.renewing import MOST, still_equal, unlike
 from wherry.moving.standing import mark_of
 from wherry.moving.sync import sync
 from wherry.moving.verify import verify
-from wherry.routing import turns
+from wherry.routing import aliases, turns
 from wherry.routing.book import Book, Route, shown
 from wherry.routing.dual import drain, replay
 from wherry.stores.base import Readable, Touched, Versioned
@@ -79,10 +79,13 @@ def switch(
         with turns.leading(book.database, name):
             _require_followed(book, route)
             proof = None if waive else _proved(old, new, route, target, fresh_s, prove)
-            since = {"old": mark_of(old), "new": mark_of(new), "count": new.describe().count}
+            names = aliases.names_of(route, old)
+            since = {"old": mark_of(old), "new": mark_of(new), "count": new.describe().count, aliases.NAMES: names}
             details = {"proved_at": proof.when.isoformat() if proof else None, "waived": waive}
-            led = book.lead(route, target, "switch", why, since, details)
-        notes = [] if proof is None else _written_meanwhile(proof, old, new)
+            back = aliases.own_address(route.target, old)
+            led = book.lead(route, target, "switch", why, since | {aliases.LEFT: new.identity}, details, back)
+            notes = aliases.follow(names, old.identity, target)
+        notes += [] if proof is None else _written_meanwhile(proof, old, new)
         return Switched(
             name, route.target, led.target, led.version, details["proved_at"], waived=waive, notes=tuple(notes)
         )
@@ -233,7 +236,11 @@ def _led_back(book: Book, route: Route, why: str, carried: int = 0, waived: str 
     assert route.previous is not None
     details = {"carried": carried, "waived": waived}
     led = book.lead(route, route.previous, "rollback", why, {}, details)
-    return Switched(route.name, route.target, led.target, led.version, carried=carried, waived=waived)
+    names, left = route.since.get(aliases.NAMES, []), route.since.get(aliases.LEFT)
+    notes = aliases.follow(names, left, route.previous) if left else []
+    return Switched(
+        route.name, route.target, led.target, led.version, carried=carried, waived=waived, notes=tuple(notes)
+    )
 
 
 def _given_up(lost: int | None) -> str:

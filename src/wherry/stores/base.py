@@ -351,6 +351,23 @@ class Shared(Writable, Protocol):
         ...
 
 
+@runtime_checkable
+class Switchable(Readable, Protocol):
+    """A collection of a server that keeps other names for collections, each moved in one step (`atomic_switch`)."""
+
+    @property
+    def own_name(self) -> str:
+        """The collection's own name, whatever name led to it."""
+        ...
+
+    def take_over(self, name: str, identity: str) -> bool:
+        """Let another name of the server stand for this collection from now on; return whether it does now.
+
+        Only where that name stands for the collection of `identity`; of any other it is not taken away.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Probe:
     """What an engine reports to `doctor`: name, whether it is usable, version or install hint."""
@@ -380,6 +397,7 @@ __all__ = [
     "Searchable",
     "Shaped",
     "Shared",
+    "Switchable",
     "Touched",
     "Versioned",
     "Writable",

@@ -15,6 +15,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 from wherry.address import Address, is_url
 from wherry.errors import BadAddress, Unsupported
@@ -37,13 +38,22 @@ _UNSIGNED, _SIGNED = (1 << 64) - 1, (1 << 63) - 1
 def open_source(address: Address) -> Readable:
     """Open a collection for reading. Raises NoSuchCollection when it is not there."""
     wanted = Wanted.of(address)
-    store = QdrantSource(address, _link(address, wanted), wanted, *_claims(address))
+    store = _source(address, _link(address, wanted), wanted)
     try:
         store.describe()
     except BaseException:
         store.close()
         raise
     return store
+
+
+def _source(address: Address, link: Link, wanted: Wanted) -> QdrantSource:
+    if local.is_local(address) or address.scheme == "qdrant":
+        return QdrantSource(address, link, wanted, *_claims(address))
+    from wherry.stores.qdrant.remote import ServerLink
+    from wherry.stores.qdrant.served import ServedSource
+
+    return ServedSource(address, cast(ServerLink, link), wanted, *_claims(address))
 
 
 def open_target(address: Address) -> QdrantStore:

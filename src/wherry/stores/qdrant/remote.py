@@ -59,7 +59,28 @@ class ServerLink:
     @property
     def identity(self) -> str:
         """Server and collection; an alias has the identity of what it stands for."""
-        return f"qdrant://{self._host}:{self._port}#{self._collection}"
+        return self._identity_of(self._collection)
+
+    @property
+    def own_name(self) -> str:
+        """The collection's own name, whatever alias led to it."""
+        return self._collection
+
+    def take_over(self, name: str, identity: str) -> bool:
+        """Let an alias of the collection of `identity` stand for this one, in one step; tell whether it was one."""
+        with self._failures.translated():
+            held = {alias.alias_name: alias.collection_name for alias in self._client.get_aliases().aliases}
+            if name not in held or self._identity_of(held[name]) != identity:
+                return False
+            away = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name))
+            here = models.CreateAliasOperation(
+                create_alias=models.CreateAlias(collection_name=self._collection, alias_name=name)
+            )
+            self._client.update_collection_aliases([away, here])
+        return True
+
+    def _identity_of(self, collection: str) -> str:
+        return f"qdrant://{self._host}:{self._port}#{collection}"
 
     @property
     def volume(self) -> str | None:
