@@ -31,6 +31,10 @@ CASES = (
     "search",
     "indexing",
     "compare",
+    "checkup",
+    "body",
+    "switching",
+    "interview",
 )
 
 

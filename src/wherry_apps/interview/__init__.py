@@ -7,7 +7,7 @@ service/     what it does
 carrying/    tables of older programs, brought over
 api.py       endpoints under /api/interview; live.py the interview over a web socket
 cli.py       `wherry interview ...`; acts.py what the commands do
-demo.py      the story of `wherry interview demo`
+demo.py      the story of `wherry interview demo`; story/ its people, posts and answers
 migrations/  the one history of the tables
 """
 

@@ -11,7 +11,7 @@ from typing import Any
 import wherry
 from wherry_apps.interview import printing
 from wherry_apps.interview.forms import SessionForm
-from wherry_apps.interview.service import jobs, records, results, searching, sessions, transcripts
+from wherry_apps.interview.service import bulk, jobs, records, results, searching, sessions, transcripts
 from wherry_apps.interview.service import questions as asking
 from wherry_apps.interview.service.intake import MOST_BYTES
 from wherry_apps.interview.service.opened import Interview
@@ -63,6 +63,20 @@ def upload(
     with opened(models) as on:
         found = jobs.upload(on, None, company_id, title, data, path.name, force)
     wherry.put_result(found.to_dict(), printing.uploaded(found), json)
+    return found.exit_code
+
+
+def upload_folder(folder: Path, company_id: int, workers: int, models: Models, json: bool) -> int:
+    """Take in a folder; 5 when a file is no post or a chunk has no vector."""
+    if not folder.is_dir():
+        raise wherry.Usage("there is no such folder", where=str(folder), left="nothing was stored")
+    if workers < 1:
+        raise wherry.Usage("workers is 1 or more", where="--workers")
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    posts = ((path.stem, str(path.relative_to(folder)), _bytes(path)) for path in paths)
+    with opened(models) as on:
+        found = bulk.upload_all(on, None, company_id, posts, workers)
+    wherry.put_result(found.to_dict(), printing.bulk(found), json)
     return found.exit_code
 
 

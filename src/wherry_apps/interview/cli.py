@@ -106,6 +106,26 @@ def upload(
     return _job("upload", company_id, title, pdf_file, text_file, force, (db_url, embedder, chat), json)
 
 
+@commands.command("upload-folder")
+def upload_folder(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Its files are posts.", show_default=False)],
+    company_id: Annotated[int, typer.Option(metavar="N", help="Whose posts they are.", show_default=False)],
+    workers: Annotated[int, typer.Option(metavar="N", help="How many at a time.")] = 2,
+    db_url: Url = None,
+    embedder: Embedder = None,
+    chat: Chat = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> Job:
+    """Take in every file of a folder as a job post, titled by its name; run again, it goes on with what is new.
+
+    \b
+    Example:
+      wherry interview upload-folder posts --company-id 1
+    """
+    return _job("upload_folder", folder, company_id, workers, (db_url, embedder, chat), json)
+
+
 @commands.command()
 def search(
     query: Annotated[str, typer.Option(metavar="TEXT", help="What to look for.", show_default=False)],

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from wherry_apps.interview.service.bulk import Bulk
 from wherry_apps.interview.service.jobs import NEXT, Uploaded
 
 _LONGEST = 80
@@ -48,6 +49,15 @@ def uploaded(found: Uploaded) -> list[Any]:
         lines.append(f"{found.note['asked']} could not analyse it: {found.note['why']}")
     lines += [f"  chunk {one['chunk_index']}: {one['error']}" for one in found.errors]
     return [*lines, f"next: {NEXT}"] if found.failed else list(lines)
+
+
+def bulk(found: Bulk) -> list[Any]:
+    """Return what became of many posts."""
+    fresh = sum(not one.existing for one in found.uploaded)
+    chunks = sum(one.chunks for one in found.uploaded)
+    head = f"{fresh} posts taken in, {len(found.uploaded) - fresh} were there already; {chunks} chunks"
+    lines = [head, *(f"  {one['file']}: {one['error']}" for one in found.refused)]
+    return [*lines, f"next: {NEXT}"] if any(one.failed for one in found.uploaded) else list(lines)
 
 
 def hits(found: Sequence[dict[str, Any]]) -> list[Any]:

@@ -148,17 +148,18 @@ def test_a_failed_chunk_is_kept_and_embedded_later(shop: Shop, monkeypatch: pyte
         assert set(attempts) == {1, 2}
 
 
-def test_a_killed_upload_leaves_a_whole_job_that_reembed_completes(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_upload_leaves_nothing_and_the_same_command_does_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs.embedding, "vectors", killed)
+        patch.setattr(jobs, "_cut", killed)
         with pytest.raises(KeyboardInterrupt):
             shop.upload()
-    assert rows(shop, Job) == 1
-    assert records.listed(shop.on, shop.owner, "jobs", {})[0]["index_status"] == "none"
-    assert jobs.reembed(shop.on, shop.owner)["complete"]
+    assert rows(shop, Job) == rows(shop, JobChunk) == 0
+    assert shop.upload().index_status == "complete"
 
 
 def test_a_text_that_is_too_long_is_an_error_and_never_cut(on: Interview) -> None:

@@ -155,12 +155,13 @@ def _terms(kind: str, lines: Iterable[str]) -> list[str]:
 
 
 def _named(words_of: Mapping[str, Iterable[str]], text: str) -> list[str]:
-    return [name for name, words in words_of.items() if any(_names(word, text) for word in words)]
+    folded = text.casefold()
+    return [name for name, words in words_of.items() if any(_names(word, text, folded) for word in words)]
 
 
-def _names(word: str, text: str) -> bool:
+def _names(word: str, text: str, folded: str) -> bool:
     # Latin words stand alone (`PM` is not in `RPM`); Korean ones are joined to others freely.
-    return bool(said(word, text)) if word.isascii() else word in text
+    return word.casefold() in folded and (not word.isascii() or bool(said(word, text)))
 
 
 def _joined(parts: Iterable[Mapping[str, Any]], key: str) -> list[str]:

@@ -1,7 +1,7 @@
-"""A job post comes in: read, analysed, cut, stored, then embedded; and what was not embedded, again.
+"""A job post comes in: read, analysed, cut, embedded, stored; and what was not embedded, again.
 
-The job and its chunks are stored in one transaction before any vector is asked for, the vectors in another one: a
-network that fails leaves a whole job that cannot be found by meaning yet, never half a job.
+The job, its chunks and the vectors that came are stored in one transaction, which no model is waited for in: a network
+that fails leaves a whole job, some of which cannot be found by meaning yet; a process that is killed leaves nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from wherry_apps.interview.service.opened import Interview
 from wherry_apps.interview.service.rows import fetched, whose
 from wherry_apps.interview.tables import Company, IndexStatus, Job, JobChunk
 
-_LONGEST_ERROR = 500
+_LONGEST = 500
 NEXT = "wherry interview reembed"
 
 
@@ -82,24 +82,31 @@ def _taken(
             return there
     pieces = chunks(post.text)
     analysis, note = analysed(on, title, post.text, pieces)
+    vectors = embedding.vectors(on, [one.text for one in pieces])
     with on.session() as session:
-        # Whoever brings the same file at the same time waits here.
-        company = fetched(session, Company, company_id, owner, lock=True)
+        # Whoever brings the same file at the same time waits here; others do not.
+        same = sa.func.hashtextextended(f"{company_id}/{title}/{post.sha256}", 0)
+        session.execute(sa.select(sa.func.pg_advisory_xact_lock(same)))
+        company = fetched(session, Company, company_id, owner)
         there = _there(session, company, title, post, force)
         if there is not None:
             return there
         job = _stored(session, company, title, post, analysis, given)
-        _cut(session, job.id, pieces)
-    fill(on, made_by, [job.id])
-    with on.session() as session:
-        return _told(session, fetched(session, Job, job.id, None), note=note)
+        job.index_status = _cut(session, job.id, pieces, vectors, made_by).value
+        session.flush()
+        return _told(session, job, note=note)
 
 
-def recut(on: Interview, session: Session, job: Job) -> None:
-    """Cut a job's description anew, since it was changed; the vectors follow with `fill`."""
+def embedded(on: Interview, description: str) -> tuple[list[Piece], list[Any], dict[str, Any]]:
+    """Return the chunks of a description, their vectors or errors, and what made them; before they are stored."""
+    made_by, pieces = embedding.card(on), chunks(description)
+    return pieces, embedding.vectors(on, [one.text for one in pieces]), made_by
+
+
+def recut(session: Session, job: Job, pieces: list[Piece], vectors: list[Any], made_by: dict[str, Any]) -> None:
+    """Replace the chunks of a job whose description was changed."""
     session.execute(sa.delete(JobChunk).where(JobChunk.job_id == job.id))
-    _cut(session, job.id, chunks(job.description or ""))
-    job.index_status = IndexStatus.NONE.value
+    job.index_status = _cut(session, job.id, pieces, vectors, made_by).value
 
 
 def reembed(on: Interview, owner: str | None, job_id: int | None = None, everything: bool = False) -> dict[str, Any]:
@@ -134,7 +141,11 @@ def fill(on: Interview, made_by: dict[str, Any], job_ids: Sequence[int], everyth
     found = embedding.vectors(on, [text for _, text in rows])
     with on.session() as session:
         for (id, _), vector in zip(rows, found, strict=True):
-            _keep(session, id, vector, made_by)
+            told = _kept(vector, made_by)
+            # A vector of another embedder stays until there is a new one.
+            kept = {"embed_error": told["embed_error"]} if told["embedding"] is None else told
+            values = {**kept, "embed_attempts": JobChunk.embed_attempts + 1}
+            session.execute(sa.update(JobChunk).where(JobChunk.id == id).values(values))
         for job_id in job_ids:
             _settle(session, job_id)
     failed = sum(isinstance(vector, wherry.WherryError) for vector in found)
@@ -161,25 +172,29 @@ def _wanting(made_by: dict[str, Any], everything: bool) -> sa.ColumnElement[bool
     return sa.or_(empty, JobChunk.embedder.is_(None), JobChunk.embedder != made_by) if everything else empty
 
 
-def _keep(session: Session, id: int, vector: Any, made_by: dict[str, Any]) -> None:
-    values: dict[str, Any] = {"embed_attempts": JobChunk.embed_attempts + 1}
+def _kept(vector: Any, made_by: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of a chunk that tell what became of its vector."""
     if isinstance(vector, wherry.WherryError):
-        values["embed_error"] = f"{type(vector).__name__}: {vector.what}"[:_LONGEST_ERROR]
-    else:
-        values |= {"embedding": vector, "embedder": made_by, "embed_error": None}
-    session.execute(sa.update(JobChunk).where(JobChunk.id == id).values(values))
+        return {
+            "embedding": None,
+            "embedder": None,
+            "embed_error": f"{type(vector).__name__}: {vector.what}"[:_LONGEST],
+        }
+    return {"embedding": vector, "embedder": made_by, "embed_error": None}
 
 
 def _settle(session: Session, job_id: int) -> None:
     """Write down how much of a job can be found."""
-    total, there = _counts(session, job_id)
-    if not total:
-        status = IndexStatus.NONE
-    elif not there:
-        status = IndexStatus.FAILED
-    else:
-        status = IndexStatus.COMPLETE if there == total else IndexStatus.PARTIAL
+    status = _status(*_counts(session, job_id))
     session.execute(sa.update(Job).where(Job.id == job_id).values(index_status=status.value))
+
+
+def _status(total: int, there: int) -> IndexStatus:
+    if not total:
+        return IndexStatus.NONE
+    if not there:
+        return IndexStatus.FAILED
+    return IndexStatus.COMPLETE if there == total else IndexStatus.PARTIAL
 
 
 def _counts(session: Session, job_id: int) -> tuple[int, int]:
@@ -239,7 +254,10 @@ def _stored(
     return job
 
 
-def _cut(session: Session, job_id: int, pieces: Sequence[Piece]) -> None:
+def _cut(
+    session: Session, job_id: int, pieces: Sequence[Piece], vectors: Sequence[Any], made_by: dict[str, Any]
+) -> IndexStatus:
+    """Store the chunks of a job, those without a vector too; return how much of it can be found."""
     rows = [
         {
             "job_id": job_id,
@@ -247,8 +265,11 @@ def _cut(session: Session, job_id: int, pieces: Sequence[Piece]) -> None:
             "chunk_index": one.index,
             "start_char": one.start,
             "end_char": one.end,
+            "embed_attempts": 1,
+            **_kept(vector, made_by),
         }
-        for one in pieces
+        for one, vector in zip(pieces, vectors, strict=True)
     ]
     if rows:
         session.execute(sa.insert(JobChunk), rows)
+    return _status(len(rows), sum(row["embedding"] is not None for row in rows))

@@ -24,7 +24,7 @@ from wherry_apps.interview.forms import (
 from wherry_apps.interview.rules.evidence import quoted
 from wherry_apps.interview.rules.scores import COLUMNS, overall
 from wherry_apps.interview.rules.text import clean
-from wherry_apps.interview.service import embedding, jobs, people, sessions
+from wherry_apps.interview.service import jobs, people, sessions
 from wherry_apps.interview.service.opened import Interview
 from wherry_apps.interview.service.rows import fetched, shown, whose
 from wherry_apps.interview.tables import (
@@ -113,15 +113,16 @@ def change(on: Interview, owner: str | None, kind: str, id: int, content: Any) -
     if kind == "sessions":
         status = validated(SessionChange, content).status
         return sessions.move(on, owner, id, InterviewStatus(status))
+    # Before the transaction: it never waits for a model.
+    cut = jobs.embedded(on, clean(content["description"])) if _recuts(kind, content) else None
     with on.session() as session:
         row = fetched(session, KINDS[kind].model, id, owner, lock=True)
         form = validated(KINDS[kind].form, {**_now(row, KINDS[kind].form), **content})
         given = {name: value for name, value in form.model_dump().items() if name in content}
-        _apply(on, session, owner, row, form, given)
+        _apply(session, owner, row, form, given)
+        if cut is not None:
+            jobs.recut(session, row, *cut)
         session.flush()
-        session.refresh(row)
-    if kind == "jobs" and "description" in content:
-        jobs.fill(on, embedding.card(on), [id])
     return one(on, owner, kind, id, reveal=True)
 
 
@@ -131,7 +132,11 @@ def remove(on: Interview, owner: str | None, kind: str, id: int) -> None:
         session.delete(fetched(session, KINDS[kind].model, id, owner, lock=True))
 
 
-def _apply(on: Interview, session: Session, owner: str | None, row: Any, form: Form, given: dict[str, Any]) -> None:
+def _recuts(kind: str, content: Mapping[str, Any]) -> bool:
+    return kind == "jobs" and isinstance(content.get("description"), str)
+
+
+def _apply(session: Session, owner: str | None, row: Any, form: Form, given: dict[str, Any]) -> None:
     values = _values(session, owner, form, row.owner if hasattr(row, "owner") else LOCAL, given)
     if isinstance(row, Job):
         values = jobs.settled(values)
@@ -140,8 +145,6 @@ def _apply(on: Interview, session: Session, owner: str | None, row: Any, form: F
     for name, value in values.items():
         if name != "owner":
             setattr(row, name, value)
-    if isinstance(row, Job) and "description" in values:
-        jobs.recut(on, session, row)
 
 
 def _now(row: Base, form: type[Form]) -> dict[str, Any]:
