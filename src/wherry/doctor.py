@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,18 @@ class Health:
         return {**asdict(self), "usable": self.usable}
 
 
+def ray() -> Probe:
+    """Tell whether partitions can be handed to Ray; importing it would take longer than all the rest."""
+    if find_spec("ray") is None:
+        return Probe("ray", False, 'pip install "wherry[ray]" (for --engine ray alone)')
+    return Probe("ray", True, f"ray {version('ray')}, for --engine ray")
+
+
 def examine() -> Health:
     """Look at this machine; the embedded database may be started for that."""
     url = os.environ.get("WHERRY_DATABASE_URL") or None
     # A driver that fails may quote what it was told, password included.
-    engines = tuple(replace(probe, detail=_hidden(probe.detail, url)) for probe in probes())
+    engines = tuple(replace(probe, detail=_hidden(probe.detail, url)) for probe in (*probes(), ray()))
     folder = home()
     disk = shutil.disk_usage(_existing(folder))
     total, available = memory()

@@ -72,6 +72,16 @@ print(json.dumps({{p.engine: [p.usable, p.detail] for p in probes() if p.engine 
     assert {engine.extra for engine in ENGINES} - {None} <= offered.keys()
 
 
+def test_ray_is_named_with_its_hint_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    missing = doctor.ray()
+    assert (missing.engine, missing.usable) == ("ray", False)
+    assert missing.detail.startswith('pip install "wherry[ray]"')
+    offered = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert "ray" in offered
+    assert "ray" in {probe.engine for probe in doctor.examine().engines}
+
+
 def test_a_container_has_its_own_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "meminfo").write_text("MemTotal:  1000 kB\nMemAvailable:  900 kB\n")
     monkeypatch.setattr(doctor, "_MEMINFO", tmp_path / "meminfo")
