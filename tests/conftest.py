@@ -32,11 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Put temporary files into memory where there is plenty of it; workers inherit the place. TMPDIR wins."""
     if "TMPDIR" in os.environ or config.option.basetemp or not _roomy():
         return
-    for left in _MEMORY_DISK.glob("wherry-tests-*"):
-        if not psutil.pid_exists(int(left.name.rpartition("-")[2])):
+    for left in _MEMORY_DISK.glob("wherry-t*"):
+        if left.name[8:].isdigit() and not psutil.pid_exists(int(left.name[8:])):
             shutil.rmtree(left, ignore_errors=True)
-    folder = _MEMORY_DISK / f"wherry-tests-{os.getpid()}"
-    # The embedded server runs as a user of its own, who has to get through.
+    folder = _MEMORY_DISK / f"wherry-t{os.getpid()}"
+    # Short, for the sockets below it; open, because the embedded server runs as a user of its own.
     folder.mkdir(mode=0o755)
     os.environ["TMPDIR"], tempfile.tempdir = str(folder), None
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))

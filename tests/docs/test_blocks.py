@@ -6,23 +6,62 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.docs.blocks import ROOT, RUN, SHOWN, Block, blocks, pages
 from tests.docs.servers import around
+from tests.docs.warm import Warm
+from wherry.postgres import server
 
+# Read first, so it is run as it is read: each command in a process of its own, with nothing kept warm.
+_AS_READ = ROOT / "README.md"
 _WITH_CODE = [page for page in pages() if any(block.language in RUN for block in blocks(page))]
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Path]:
+    """The folder of programs that need no start of an interpreter."""
+    with tempfile.TemporaryDirectory(prefix="wherry-warm-") as folder, Warm(Path(folder)) as process:
+        yield process.programs
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """The reader's folder. A short path: drivers name the server's socket by it, which may have 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="page-", ignore_cleanup_errors=True) as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@pytest.fixture
+def kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """A function that keeps the page's embedded server running once a command has made it, until the page ends."""
+    monkeypatch.setenv("WHERRY_HOME", str(folder / ".wherry"))
+
+    def keep() -> None:
+        if server.was_made() and not server.is_running():
+            with psycopg.connect(server.start(), autocommit=True) as connection:
+                connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("SELECT pg_reload_conf()")
+
+    yield keep
+    server.stop()
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("page", _WITH_CODE, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_block_of_the_page_runs(page: Path, tmp_path: Path) -> None:
+def test_every_block_of_the_page_runs(page: Path, folder: Path, warm: Path, kept: Callable[[], None]) -> None:
     with around(page) as variables:
         for block in blocks(page):
             if block.language in RUN and block.note != "make":
-                _run(block, tmp_path, variables)
+                _run(block, folder, variables, None if page == _AS_READ else warm)
+                if page != _AS_READ:
+                    kept()
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
@@ -44,12 +83,13 @@ def test_links_between_the_documents_lead_somewhere(page: Path) -> None:
         assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
-def _run(block: Block, folder: Path, variables: dict[str, str]) -> None:
+def _run(block: Block, folder: Path, variables: dict[str, str], warm: Path | None) -> None:
     # No WHERRY_* from outside: the reader has none either.
     env = {name: value for name, value in os.environ.items() if not name.startswith("WHERRY_")}
     env |= variables
-    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
-    command = ["bash", "-euo", "pipefail", "-c"] if block.language == "sh" else [sys.executable, "-c"]
+    env["PATH"] = os.pathsep.join([*([str(warm)] if warm else []), str(Path(sys.executable).parent), env["PATH"]])
+    python = [str(warm / "block")] if warm else [sys.executable, "-c"]
+    command = ["bash", "-euo", "pipefail", "-c"] if block.language == "sh" else python
     done = subprocess.run(
         [*command, block.body], cwd=folder, env=env, capture_output=True, text=True, timeout=200, check=False
     )
