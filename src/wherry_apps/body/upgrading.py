@@ -18,11 +18,10 @@ def migrate(db: wherry.AppDatabase, *, dry_run: bool = False, rename_duplicates:
 
     dry_run: tell what would change, and change nothing. Raises Refused, BadRecord, Integrity: nothing was changed then.
     """
-    if db.schema != "public" and not dry_run:
-        # A database that Wherry chose: its schema and its tables are Alembic's to make.
-        db.upgrade()
     done = Upgrade()
     with suppress(_Undo), db.begin() as connection:
+        if db.schema != "public":
+            connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{db.schema}"')
         done = bring_up(connection, rename_duplicates=rename_duplicates)
         if dry_run:
             raise _Undo

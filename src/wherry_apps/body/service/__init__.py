@@ -34,11 +34,14 @@ HEAD = "0001"
 
 
 class Body:
-    """The app over one database; threads may share it. url: of a server, else the environment says where."""
+    """The app over one database; threads may share it.
 
-    def __init__(self, url: str | None = None, settings: Settings | None = None) -> None:
+    url: of a server, else the environment says where. schema: where the tables are, if not where they usually are.
+    """
+
+    def __init__(self, url: str | None = None, settings: Settings | None = None, schema: str | None = None) -> None:
         self.settings = settings or Settings.from_environment()
-        self.db = database(url)
+        self.db = database(url, schema)
         self.models = Models(self.settings.patience_s)
         context = Context(self.db, self.settings, self.models)
         self.vectors = Vectors(context)
@@ -94,9 +97,9 @@ class Body:
         self.close()
 
 
-def database(url: str | None = None) -> wherry.AppDatabase:
+def database(url: str | None = None, schema: str | None = None) -> wherry.AppDatabase:
     """Return the database of the app."""
-    return wherry.AppDatabase(app="body", metadata=Base.metadata, migrations=MIGRATIONS, url=url)
+    return wherry.AppDatabase(app="body", metadata=Base.metadata, migrations=MIGRATIONS, url=url, schema=schema)
 
 
 def open_service() -> Body:
