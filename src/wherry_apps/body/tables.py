@@ -11,6 +11,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
+import orjson
 from pgvector.sqlalchemy import Vector
 from sqlalchemy import CheckConstraint, Date, DateTime, ForeignKey, Index, String, Text, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -21,6 +23,23 @@ OPENAI, SMALLER = "embedding_1536", "embedding_1024"
 COLUMNS = {1536: OPENAI, 1024: SMALLER}
 STATUS_ANALYSIS = "status_analysis"
 _NOW = func.now()
+
+
+class Components(Vector):
+    """A vector column that is written quickly: float32 as text, by a serialiser instead of number by number."""
+
+    cache_ok = True
+
+    def bind_processor(self, dialect: Any) -> Any:
+        """Return what turns a vector into the text PostgreSQL reads."""
+
+        def text_of(value: Any) -> str | None:
+            if value is None:
+                return None
+            vector = np.ascontiguousarray(value, dtype=np.float32)
+            return orjson.dumps(vector, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+
+        return text_of
 
 
 class Base(DeclarativeBase):
@@ -109,8 +128,8 @@ class AnalysisReport(Base):
     model_version: Mapped[str | None] = mapped_column(String(100))
     analysis_type: Mapped[str] = mapped_column(String(50), server_default=STATUS_ANALYSIS)
     report_date: Mapped[datetime] = mapped_column(server_default=_NOW)
-    embedding_1536: Mapped[Any] = mapped_column(Vector(1536), nullable=True, deferred=True)
-    embedding_1024: Mapped[Any] = mapped_column(Vector(1024), nullable=True, deferred=True)
+    embedding_1536: Mapped[Any] = mapped_column(Components(1536), nullable=True, deferred=True)
+    embedding_1024: Mapped[Any] = mapped_column(Components(1024), nullable=True, deferred=True)
     embedding_info: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
 
     user: Mapped[User] = relationship(back_populates="reports")
