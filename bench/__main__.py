@@ -35,6 +35,7 @@ CASES = (
     "body",
     "switching",
     "interview",
+    "evals",
 )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wherry import put_result, tell
 from wherry_apps.evals import logs
+from wherry_apps.evals.index import bring_up
 from wherry_apps.evals.preindexing import Preindexed, Wish
 from wherry_apps.evals.runs import Json
 from wherry_apps.evals.service import Evals
@@ -131,7 +132,7 @@ def _opened(url: str | None) -> Iterator[Evals]:
     logs.begin()
     service = Evals(url=url)
     try:
-        service.database.upgrade()
+        bring_up(service.database)
         yield service
     finally:
         service.close()

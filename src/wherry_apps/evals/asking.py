@@ -75,11 +75,7 @@ class Answers:
 
     def ask(self, asked: Asked, owner: str | None) -> Reply:
         """Return the answer. Raises Usage, NotFound for a run that is not there, StoreError."""
-        found: str | Reply | None = None
-        for found in self.stream(asked, owner):  # noqa: B007 - the last one is the answer
-            pass
-        assert isinstance(found, Reply)
-        return found
+        return [piece for piece in self.stream(asked, owner) if isinstance(piece, Reply)][-1]
 
     def stream(self, asked: Asked, owner: str | None) -> Iterator[str | Reply]:
         """Yield the answer's text in pieces, and at last the Reply, whose text is the one that counts."""
@@ -128,17 +124,17 @@ class Answers:
 
     def _written(self, asked: Asked, owner: str | None, searcher: Searcher, spec: str) -> Iterator[str | Reply]:
         """Let a model write from the three best documents; where it fails, they are the answer."""
-        answer: Answer | None = None
+        answers: list[Answer] = []
         timeout = self.index.settings.chat_timeout_s
         for piece in wherry.ask_stream(
             _searched(asked), searcher, spec, CONTEXTS, _condition(asked, owner), timeout_s=timeout,
             instructions=_instructions(asked), mode=self.finder.mode, label=LABEL,
         ):  # fmt: skip
             if isinstance(piece, Answer):
-                answer = piece
+                answers.append(piece)
             else:
                 yield piece
-        assert answer is not None
+        answer = answers[-1]
         contexts = tuple(_context(passage) for passage in answer.passages)
         if answer.extractive:
             return Reply(asked, shown(contexts), "found", tuple(places(contexts)), contexts, notes=answer.notes)

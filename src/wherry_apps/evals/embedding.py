@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
@@ -59,6 +59,11 @@ class Choice:
         """Tell whether vectors of a recorded embedder are this one's."""
         same = (embedder.get("provider"), embedder.get("model")) == (self.provider, self.name)
         return same and self.dim in (None, embedder.get("dim"))
+
+
+def _may_pass(found: Vector | None) -> TypeGuard[WherryError]:
+    """Tell whether this is an error of the request, and none of the text."""
+    return isinstance(found, WherryError) and not isinstance(found, BadRecord)
 
 
 def chosen(model: str | None, dim: int | None, settings: Settings) -> Choice:
@@ -220,13 +225,11 @@ class RunEmbedder:
         for attempt in range(1, ATTEMPTS + 1):
             for at, one in zip(left, self._asked([texts[at] for at in left]), strict=True):
                 found[at] = one
-            failed = [at for at in left if isinstance(found[at], WherryError) and not isinstance(found[at], BadRecord)]
-            if not failed:
+            errors = {at: one for at in left if _may_pass(one := found[at])}
+            if not errors:
                 return self._cut(found)
-            error = found[failed[0]]
-            assert isinstance(error, WherryError)
-            self._give_up_or_wait(error, attempt)
-            left = failed
+            self._give_up_or_wait(next(iter(errors.values())), attempt)
+            left = list(errors)
         raise AssertionError("the last attempt either returns or raises")
 
     def _asked(self, texts: list[str]) -> list[Vector]:

@@ -18,7 +18,7 @@ from wherry import NotFound, Refused, WherryError
 from wherry_apps.evals import logs
 from wherry_apps.evals.embedding import RunEmbedder
 from wherry_apps.evals.filling import Filling, Tally
-from wherry_apps.evals.index import Index, open_database
+from wherry_apps.evals.index import Index, bring_up, open_database
 from wherry_apps.evals.preindexing import (
     Preindex,
     Preindexed,
@@ -206,7 +206,7 @@ class Evals:
 def open_service() -> Evals:
     """Return the service with its tables made."""
     service = Evals()
-    service.database.upgrade()
+    bring_up(service.database)
     return service
 
 
