@@ -31,6 +31,7 @@ CASES = (
     "search",
     "indexing",
     "compare",
+    "workers",
     "checkup",
     "body",
     "switching",

@@ -1,0 +1,107 @@
+"""Bars w1 to w3: two workers against one where the target is not the limit, and workers of Ray against local ones.
+
+Time counts from the moment every worker has both sides open until all is written, read back and gathered: what
+publishing the target costs comes once, whoever wrote it, and stands in the details with the whole run. Two workers
+cannot be faster than the processors allow: the details tell how many there are, and how busy the one worker kept them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import resource
+import shutil
+import statistics
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import wherry
+from bench import tables
+from bench.measure import Bar, in_turn, per_second, rate_ratios, time_ratios
+from wherry.moving.results import SyncResult
+
+DIMENSION, ROWS, SOURCE = 1024, 60_000, "bench_workers"
+_numbers = itertools.count()
+
+
+class Side:
+    """One way to bring a collection over, round after round. busy: processor seconds of this process per second."""
+
+    def __init__(self, folder: Path, source: str, target: str, rows: int, workers: int, engine: str = "local") -> None:
+        self.folder, self.source, self.target, self.rows = folder, source, target, rows
+        self.workers, self.engine = workers, engine
+        self.copying: list[float] = []
+        self.whole: list[float] = []
+        self.busy: list[float] = []
+
+    def __call__(self) -> None:
+        """Sync into a target that is not there yet."""
+        place = self.folder / f"workers-{next(_numbers)}"
+        place.mkdir()
+        before = _used()
+        result = wherry.sync(self.source, self.target.format(place), workers=self.workers, engine=self.engine)
+        self._note(result, _used() - before)
+        shutil.rmtree(place)
+
+    def _note(self, result: SyncResult, used: float) -> None:
+        if result.written != self.rows or not result.equal or result.notes:
+            raise RuntimeError(f"{result.written} of {self.rows} were written, equal: {result.equal}, {result.notes}")
+        self.copying.append(result.copying)
+        self.whole.append(result.seconds)
+        self.busy.append(used / result.seconds)
+
+    def shown(self, name: str) -> str:
+        """Return the rates for a person."""
+        whole = statistics.median(self.whole)
+        return f"{name} {per_second(self.rows, self.copying)} (the whole run {whole:.1f} s)"
+
+
+def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
+    """Measure both pairs with one and two workers, and two workers of Ray."""
+    rows = min(rows, ROWS)
+    tables.make(SOURCE, rows, DIMENSION)
+    table = f"pgvector:#{SOURCE}?metric=cosine"
+    archive = str(folder / "workers.parquet")
+    wherry.sync(table, archive)
+    bars = [
+        _two(folder, "w1", "archive -> archive", archive, "{}/to.parquet", rows, rounds),
+        _two(folder, "w2", "pg -> FAISS", table, "faiss:{}#to", rows, rounds),
+    ]
+    if find_spec("ray") is not None:
+        bars.append(_on_ray(folder, table, rows, rounds))
+    tables.drop(SOURCE)
+    return bars
+
+
+def _two(folder: Path, number: str, name: str, source: str, target: str, rows: int, rounds: int) -> Bar:
+    one, two = (Side(folder, source, target, rows, workers) for workers in (1, 2))
+    in_turn([one, two], rounds)
+    busy = f"{os.cpu_count()} processors, of which one worker kept {statistics.median(one.busy):.1f} busy"
+    detail = f"{one.shown('one')}, {two.shown('two')}; {busy}"
+    return Bar(number, f"{name}: two workers / one", 1.6, True, rate_ratios(two.copying, one.copying), detail)
+
+
+def _on_ray(folder: Path, source: str, rows: int, rounds: int) -> Bar:
+    local, ray = (Side(folder, source, "faiss:{}#to", rows, 2, engine) for engine in ("local", "ray"))
+    with_ray(lambda: in_turn([local, ray], rounds))
+    detail = f"{local.shown('local')}, {ray.shown('ray')}"
+    ratios = time_ratios(ray.copying, local.copying)
+    return Bar("w3", "pg -> FAISS: two workers of Ray / two local, time", 1.15, False, ratios, detail)
+
+
+def with_ray(act: Callable[[], object]) -> None:
+    """Do something while a Ray is up, so that no run starts one of its own."""
+    import ray
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=80 << 20, log_to_driver=False)
+    try:
+        act()
+    finally:
+        ray.shutdown()
+
+
+def _used() -> float:
+    found = resource.getrusage(resource.RUSAGE_SELF)
+    return found.ru_utime + found.ru_stime
