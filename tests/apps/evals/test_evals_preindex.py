@@ -252,7 +252,7 @@ def test_ollama_down_exits_4_and_the_old_index_still_answers(
 def test_killed_midway_it_goes_on_without_duplicates(
     evals: Evals, run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = new_sqlite(tmp_path / "runs.db", [run(n, 4) for n in range(1, 501)])
+    path = new_sqlite(tmp_path / "runs.db", [run(n, 2) for n in range(1, 401)])
     monkeypatch.setenv("EVALVAULT_RAG_PGVECTOR_INDEX", "none")
     words = ["--source-db", str(path), "--skip-user-guide", "--embedding-model", "hash:64"]
     child = subprocess.Popen(
@@ -265,10 +265,10 @@ def test_killed_midway_it_goes_on_without_duplicates(
     child.send_signal(signal.SIGKILL)
     child.wait()
     there = rows(evals, "SELECT count(DISTINCT source) FROM rag_documents")[0][0]
-    assert 0 < there < 500
+    assert 0 < there < 400
     done = preindex(run_cli, *words)
     assert done["unchanged"] == there
-    assert rows(evals, "SELECT count(*), count(DISTINCT (source, doc_id)) FROM rag_documents") == [(500 * 6, 500 * 6)]
+    assert rows(evals, "SELECT count(*), count(DISTINCT (source, doc_id)) FROM rag_documents") == [(400 * 4, 400 * 4)]
     assert rows(evals, "SELECT DISTINCT state FROM rag_sources") == [("ready",)]
 
 
