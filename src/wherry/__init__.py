@@ -100,6 +100,7 @@ if TYPE_CHECKING:
     from wherry.service.settings import Settings
     from wherry.service.sockets import open_socket, send_error, socket_messages
     from wherry.space import Metric, Space
+    from wherry.stores.base import Index
     from wherry.stores.pgvector.models import from_model
     from wherry.stores.registry import open_source, open_target
 
@@ -190,6 +191,7 @@ _HOMES = {
     "wherry.service.settings": ("Settings",),
     "wherry.service.sockets": ("open_socket", "send_error", "socket_messages"),
     "wherry.space": ("Metric", "Space"),
+    "wherry.stores.base": ("Index",),
     "wherry.stores.pgvector.models": ("from_model",),
     "wherry.stores.registry": ("open_source", "open_target"),
 }
@@ -239,6 +241,7 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "open_source",
     "open_target",
     "from_model",
+    "Index",
     "open_embedder",
     "open_chat",
     "structured",

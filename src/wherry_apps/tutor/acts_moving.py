@@ -11,10 +11,12 @@ from wherry_apps.tutor.comparing import Bars, Comparing, require_two
 from wherry_apps.tutor.service import database, open_service
 
 
-def move(source: str, target: str, collection: str | None, embedder: str | None, url: str | None, json: bool) -> int:
+def move(
+    source: str, target: str, collection: str | None, embedder: str | None, graph: bool, url: str | None, json: bool
+) -> int:
     """Move a collection and prove it."""
     with open_service(url, check=False) as tutor:
-        found = tutor.moving.move(source, target, collection, embedder)
+        found = tutor.moving.move(source, target, collection, embedder, graph)
     how = "copied" if found.copied else f"made anew by {found.embedder}"
     lines = [
         f"{found.source} -> {found.target}",

@@ -39,6 +39,7 @@ def move(
         str | None,
         typer.Option(metavar="SPEC", help="Of the target; another one makes vectors anew.", show_default=False),
     ] = None,
+    graph: Annotated[bool, typer.Option("--graph", help="Build an approximate index in a new collection.")] = False,
     url: Url = None,
     json: Json = False,
     debug: Debug = False,
@@ -51,7 +52,7 @@ def move(
     """
     from wherry_apps.tutor import acts_moving as acts
 
-    return partial(acts.move, source, target, collection, embedder, url, json)
+    return partial(acts.move, source, target, collection, embedder, graph, url, json)
 
 
 def switch(

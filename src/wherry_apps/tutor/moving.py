@@ -6,10 +6,9 @@ Nothing is deleted on the way. The old side stays as it is until `retire`, which
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from wherry import (
     Address,
     BadRecord,
     Conflict,
+    Index,
     Integrity,
     NotFound,
     NotVerified,
@@ -81,11 +81,20 @@ class Moving:
         self._resources = resources
         self._db = resources.db
 
-    def move(self, source: str, target: str, collection: str | None = None, embedder: str | None = None) -> Moved:
+    def move(
+        self,
+        source: str,
+        target: str,
+        collection: str | None = None,
+        embedder: str | None = None,
+        graph: bool = False,
+    ) -> Moved:
         """Make the collection of one store equal in another, and prove it; run it again to resume or to follow up.
 
         source, target: of `STORES`, or addresses. embedder: of the target; the same one copies the vectors, another
-        makes them anew from the texts. The source is only read. Raises SpaceMismatch where the target holds others'
+        makes them anew from the texts. graph: a new collection gets an approximate index; without one every search
+        looks at every vector, which is right by construction and quick enough for a question bank. The source is only
+        read. Raises SpaceMismatch where the target holds others'
         vectors, Refused, Unreachable and the like.
         """
         now = self._resources.switches()
@@ -95,6 +104,8 @@ class Moving:
             space = from_.describe().space
         made = self._resources.embedder(embedder or now.embedder)
         if _same_space(space, made.space()):
+            if not graph:
+                _made_flat(ends, space)
             return self._copied(ends, made.spec)
         if embedder is None and space.model is not None:
             raise Refused(
@@ -268,6 +279,13 @@ def _looked(ends: Sequence[Address], deep: bool) -> _Looked:
         return _Looked(equal, *_facts(to), *_overlap(from_, to))
 
 
+def _made_flat(ends: Sequence[Address], space: wherry.Space) -> None:
+    """Make the target without an index to be built, where it is not there yet."""
+    with _opened(ends[0]) as from_, _opened(ends[1], wherry.open_target) as to:
+        if not to.describe().exists:
+            to.prepare(space, Index("flat"), from_.describe().count)
+
+
 def _overlap(from_: Any, to: Any) -> tuple[float | None, int]:
     """Return the mean overlap of the ten nearest of up to 50 records, exact on the source, and how many were asked.
 
@@ -322,10 +340,10 @@ def _shown(one: Checkpoint) -> dict[str, Any]:
 
 
 class _opened:
-    """An open source, closed at the end."""
+    """An open store, closed at the end."""
 
-    def __init__(self, address: Address | Path) -> None:
-        self._store = wherry.open_source(address)  # type: ignore[arg-type]
+    def __init__(self, address: Address, opening: Callable[[Address], Any] = wherry.open_source) -> None:
+        self._store = opening(address)
 
     def __enter__(self) -> Any:
         return self._store
