@@ -241,7 +241,7 @@ def _replayed(book: Book, route: Route, open_: Open, alone: bool) -> int:
         while rows := book.database.ask(_TAKE, [route.name, route.dual, _ROWS_AT_ONCE, alone]):
             ids = list(dict.fromkeys(i for _, noted in rows for i in noted))
             for start in range(0, len(ids), _IDS_AT_ONCE):
-                _make_alike(live, other, ids[start : start + _IDS_AT_ONCE])
+                make_alike(live, other, ids[start : start + _IDS_AT_ONCE])
             book.database.tell("DELETE FROM wherry.route_outbox WHERE id = ANY ($1)", [[row[0] for row in rows]])
             done += len(ids)
         if done:
@@ -250,7 +250,7 @@ def _replayed(book: Book, route: Route, open_: Open, alone: bool) -> int:
     return done
 
 
-def _make_alike(live: Readable, other: Writable, ids: list[str]) -> None:
+def make_alike(live: Readable, other: Writable, ids: list[str]) -> None:
     """Make the other side hold of some ids what the live side holds now."""
     page = live.fetch(pa.array(ids, type=pa.string()))
     held = set(page.ids.to_pylist()) | {reject.id for reject in page.rejects}

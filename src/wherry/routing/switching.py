@@ -23,7 +23,7 @@ from wherry.errors import (
     Unsupported,
     WouldLoseWrites,
 )
-from wherry.moving.opening import reading
+from wherry.moving.opening import reading, writing
 from wherry.moving.proofs import FRESH_S, Proof, recall
 from wherry.moving.renewing import MOST, still_equal, unlike
 from wherry.moving.standing import mark_of
@@ -31,8 +31,10 @@ from wherry.moving.sync import sync
 from wherry.moving.verify import verify
 from wherry.routing import aliases, turns
 from wherry.routing.book import Book, Route, shown
-from wherry.routing.dual import drain, replay
+from wherry.routing.dual import drain, make_alike, replay
 from wherry.stores.base import Readable, Touched, Versioned
+
+_IDS_AT_ONCE = 2000
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,12 @@ def _require_given_up(route: Route, lost: int | None, waived: int | None) -> Non
 
 
 def _carried(route: Route) -> int:
+    """Carry back what was written since, by its ids where the engine tells them, else by a sync; return how much."""
     assert route.previous is not None
     try:
+        found = _carried_by_ids(route)
+        if found is not None:
+            return found
         moved = sync(route.target, route.previous, accept_losses=True)
     except Unsupported as error:
         lost = writes_since(route)
@@ -146,6 +152,33 @@ def _carried(route: Route) -> int:
         error.next = f"wherry verify {shown(route.previous)} {shown(route.target)}, then rollback --waive-writes N"
         raise
     return moved.written + moved.deleted
+
+
+def _carried_by_ids(route: Route) -> int | None:
+    """Carry back the records that are told by name and read them again; None where that is not all there is to do.
+
+    Deletions have no names. They show in the number of records, and then a sync has to look for them.
+    """
+    with reading(route.target) as live, ExitStack() as stack:
+        since = _since(route, live)
+        if since is None or len(since.ids) > MOST:
+            return None
+        before = stack.enter_context(writing(str(route.previous)))
+        stack.enter_context(before.exclusive())
+        ids, card = since.ids.to_pylist(), before.describe()
+        missing, changed = unlike(live, before, ids)
+        if card.count + missing != since.count:
+            return None
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            make_alike(live, before, ids[start : start + _IDS_AT_ONCE])
+        before.finish(card.space, card.index)
+        return missing + changed if unlike(live, before, ids) == (0, 0) else None
+
+
+def _since(route: Route, live: Readable) -> Touched | None:
+    """Return what was written to the live side since the switch, None where the engine cannot tell."""
+    mark = route.since.get("new")
+    return live.touched(mark) if mark is not None and isinstance(live, Versioned) else None
 
 
 def _require_followed(book: Book, route: Route) -> None:
@@ -203,8 +236,7 @@ def writes_since(route: Route, count: bool = True) -> int | None:
     """
     try:
         with reading(route.target) as live:
-            mark = route.since.get("new")
-            since = live.touched(mark) if mark is not None and isinstance(live, Versioned) else None
+            since = _since(route, live)
             if since is None:
                 return _different(route) if count else None
             return _lacking(route, live, since)
