@@ -81,6 +81,7 @@ def analyze(
         sheet = None if record is not None else body.records.read(raw)
         body.require_tables()
         if record is not None:
+            _require_own(body, wish.user_id, record)
             done = body.reports.analyse(None, record, model, embedders, wish.force)
         else:
             assert sheet is not None
@@ -103,6 +104,12 @@ def analyze(
     if failed(done["embedding"]):
         wherry.tell("some vectors are missing; run: wherry body embed")
     return require_written(done)
+
+
+def _require_own(body: Body, user_id: int, record: int) -> None:
+    whose = body.records.get(None, record)["user_id"]
+    if whose != user_id:
+        raise wherry.Refused(f"record {record} is not of person {user_id}", where="record", left="nothing")
 
 
 def import_(

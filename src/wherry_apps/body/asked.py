@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from wherry_apps.body.plain import Plain
 from wherry_apps.body.ranking import TOP_K
 from wherry_apps.body.service.retrieval import MOST_K
 from wherry_apps.body.wishes import Goal, Preferences
@@ -16,26 +17,23 @@ Id = Annotated[int, Field(ge=1, le=MOST_ID)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class _Asked(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class NewUser(_Asked):
+class NewUser(Plain):
     """A person."""
 
     username: Name
     email: Annotated[str, Field(min_length=3, max_length=255)]
 
 
-class Owned(_Asked):
+class Owned(Plain):
     """Whose a person is to be."""
 
     owner: Name
 
 
-class Sheet(_Asked):
-    """A sheet of any shape, or for a correction the fields that change."""
+class Sheet(BaseModel):
+    """A sheet of any shape, or for a correction the fields that change; whoever reads it names what is wrong."""
 
+    model_config = ConfigDict(extra="forbid")
     measurements: dict[str, Any]
 
 
@@ -47,14 +45,14 @@ class NewRecord(Sheet):
     record_date: datetime | None = None
 
 
-class Analyse(_Asked):
+class Analyse(Plain):
     """How a sheet is analysed."""
 
     enable_embedding: bool = True
     force: bool = False
 
 
-class Ask(_Asked):
+class Ask(Plain):
     """A question among a person's reports."""
 
     user_id: Id
@@ -62,7 +60,7 @@ class Ask(_Asked):
     top_k: Annotated[int, Field(ge=1, le=MOST_K)] = TOP_K
 
 
-class Said(_Asked):
+class Said(Plain):
     """A message: a question, or one number of the menu."""
 
     message: Annotated[str, Field(min_length=1, max_length=4_000)]
@@ -81,7 +79,7 @@ class NewGoal(Goal):
         return Goal.model_validate(self.model_dump(include=set(Goal.model_fields)))
 
 
-class GoalChange(_Asked):
+class GoalChange(Plain):
     """What changes of a goal; a field that is not named stays, one that is null is cleared."""
 
     goal_type: Annotated[str, Field(min_length=1, max_length=255)] | None = None
@@ -95,7 +93,7 @@ class GoalChange(_Asked):
     health_specifics: dict[str, Any] | None = None
 
 
-class Generate(_Asked):
+class Generate(Plain):
     """How a week is planned. goals, preferences: those of the active goals where they are not given."""
 
     user_id: Id

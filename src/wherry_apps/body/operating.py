@@ -92,8 +92,12 @@ def embed(embedders: tuple[str, ...], every: float | None, batch: int, url: str 
             wherry.put_result(done.to_dict(), lines, json)
             if every is None:
                 return done.exit_code
-            # Ends by Ctrl-C or SIGTERM, which `wherry` turns into exit 130.
-            threading.Event().wait(every)
+            _wait(every)
+
+
+def _wait(seconds: float) -> None:
+    """Wait; ends early by Ctrl-C or SIGTERM, which `wherry` turns into exit 130."""
+    threading.Event().wait(seconds)
 
 
 def bench(

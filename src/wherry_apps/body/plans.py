@@ -5,19 +5,19 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from wherry_apps.body.dates import DAYS
+from wherry_apps.body.plain import Plain
 
 Amount = Annotated[float, Field(ge=0, le=20_000, allow_inf_nan=False)]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 Prose = Annotated[str, StringConstraints(max_length=20_000)]
 
 
-class Exercise(BaseModel):
+class Exercise(Plain):
     """One exercise. reps: in words (`12회`, `20분`)."""
 
-    model_config = ConfigDict(extra="forbid")
     name: Line
     category: str = ""
     target_muscle: str = ""
@@ -27,10 +27,9 @@ class Exercise(BaseModel):
     notes: str | None = None
 
 
-class Meal(BaseModel):
+class Meal(Plain):
     """One meal; calories in kcal, the others in grams."""
 
-    model_config = ConfigDict(extra="forbid")
     meal_type: Line
     foods: Annotated[list[Line], Field(min_length=1, max_length=30)]
     calories: Amount
@@ -40,10 +39,9 @@ class Meal(BaseModel):
     notes: str | None = None
 
 
-class DayPlan(BaseModel):
+class DayPlan(Plain):
     """One day. total_calories: kcal of its meals."""
 
-    model_config = ConfigDict(extra="forbid")
     day_of_week: str
     exercises: Annotated[list[Exercise], Field(max_length=30)] = []
     meals: Annotated[list[Meal], Field(min_length=1, max_length=10)]
@@ -51,10 +49,9 @@ class DayPlan(BaseModel):
     notes: str | None = None
 
 
-class Week(BaseModel):
+class Week(Plain):
     """What a model, or the rules, write of a week: seven days, Monday to Sunday."""
 
-    model_config = ConfigDict(extra="forbid")
     daily_plans: list[DayPlan]
     weekly_summary: Prose
     weekly_goal: Prose

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 import wherry
+from wherry_apps.body.plain import Plain
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
 Words = Annotated[list[Word], Field(max_length=50)]
@@ -16,10 +17,9 @@ LOSE, GAIN = "체중감량", "근육증가"
 T = TypeVar("T", bound=BaseModel)
 
 
-class Goal(BaseModel):
+class Goal(Plain):
     """One goal. deadline: in words (`3개월`). target_weight, target_muscle: kg; target_body_fat: percent."""
 
-    model_config = ConfigDict(extra="forbid")
     goal_type: Word
     target_weight: Annotated[float, Field(ge=20, le=300, allow_inf_nan=False)] | None = None
     target_body_fat: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
@@ -28,10 +28,9 @@ class Goal(BaseModel):
     priority: Literal["high", "medium", "low"] = "medium"
 
 
-class Preferences(BaseModel):
+class Preferences(Plain):
     """How a person wants to train and eat. exercise_duration: minutes a day; exercise_frequency: days a week."""
 
-    model_config = ConfigDict(extra="forbid")
     preferred_exercise_types: Words = []
     exercise_frequency: Annotated[int, Field(ge=1, le=7)] = 3
     exercise_duration: Annotated[int, Field(ge=5, le=300)] = 60

@@ -11,12 +11,13 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 import wherry
 from wherry_apps.body.catalogue import MOVES
 from wherry_apps.body.composing import HEADINGS
 from wherry_apps.body.dates import DAYS
+from wherry_apps.body.plain import Plain
 from wherry_apps.body.plans import Week
 from wherry_apps.body.ranking import Found
 from wherry_apps.body.rules import BodyTypes
@@ -46,10 +47,9 @@ _CHAT = (
 _MOST_HISTORY = 20
 
 
-class Findings(BaseModel):
+class Findings(Plain):
     """A report in its seven parts."""
 
-    model_config = ConfigDict(extra="forbid")
     overall: Paragraph
     composition: Paragraph
     segmental_balance: Paragraph
@@ -107,7 +107,8 @@ def answer(chat: wherry.Chat, what: str, text: str, history: Sequence[tuple[Role
     reply = chat.reply([wherry.Message("system", f"{rules}\n\n{body}"), *turns, wherry.Message("user", question)])
     if not reply.text.strip():
         raise wherry.BadAnswer("the model answered with nothing", where=chat.spec, left="nothing was stored")
-    return reply.text.strip()
+    # What no database keeps is no part of an answer.
+    return reply.text.strip().replace("\x00", "").encode(errors="replace").decode()
 
 
 def _asked(rules: str, parts: Sequence[str], request: str) -> list[wherry.Message]:

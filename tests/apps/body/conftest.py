@@ -79,11 +79,21 @@ class Tenant:
         return self.client.request(method, f"/api/body{path}", json=json, headers=headers)
 
 
-@pytest.fixture
-def client(body: Body) -> Iterator[TestClient]:
+@pytest.fixture(scope="session")
+def _served(_opened: Body, shared_home: Path) -> Iterator[TestClient]:
     settings = wherry.Settings(per_minute=100_000, burst=10_000)
-    with TestClient(wherry.create_app(settings, [app], logger(io.StringIO()))) as opened:
-        yield opened
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WHERRY_HOME", str(shared_home))
+        for name in SETTINGS:
+            patch.delenv(name, raising=False)
+        with TestClient(wherry.create_app(settings, [app], logger(io.StringIO()))) as opened:
+            yield opened
+
+
+@pytest.fixture
+def client(body: Body, _served: TestClient) -> TestClient:
+    """The service over that Body's database."""
+    return _served
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from sqlalchemy import text
 
 from tests.apps.body.sheets_kit import EXAMPLE_C, FLAT, shapes
 from wherry.cli import main
+from wherry_apps.body import operating
 from wherry_apps.body.service import Body
 
 Run = Callable[..., tuple[int, dict[str, Any]]]
@@ -82,15 +81,19 @@ def test_analyze_prints_ids_and_writes_the_file(run: Run, sheet: Path, tmp_path:
     assert (again["id"], again["created"]) == (1, False)
     assert prose.read_text() == done["llm_output"] + "\n"
     assert run("analyze", "--user-id", 1, "--record-id", 1, "--force")[1]["id"] == 2
+    other = run("user-add", "lee", "lee@example.org")[1]["id"]
+    assert run("analyze", "--user-id", other, "--record-id", 1)[0] == 3
 
 
-def test_every_shape_gives_the_same_types(run: Run) -> None:
+def test_every_shape_gives_the_same_types_and_stores_them(run: Run, body: Body) -> None:
     run("init")
     found = set()
     for one in shapes().values():
         code, done = run("analyze", "--user-id", 1, "--measurements-json", json.dumps(one))
         assert code == 0
         found.add((done["types"]["body_type1"], done["types"]["body_type2"]))
+        stored = body.records.get(None, done["record_id"])["measurements"]
+        found.add((stored["body_type1"], stored["body_type2"]))
     assert found == {("고근육체형", "하체발달형")}
     assert run("validate", "--measurements-json", json.dumps(EXAMPLE_C))[1]["types"]["body_type2"] == "하체발달형"
 
@@ -108,26 +111,26 @@ def test_a_bad_sheet_is_exit_5_and_leaves_nothing(run: Run, body: Body, tmp_path
     assert body.records.get(None, done["record_id"])["measurements"]["무기질"] is None
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (["--measurements-json", "{"], 5),
-        (["--measurements-json", "[]"], 5),
-        (["--measurements-json", "{}"], 5),
-        ([], 2),
-        (["--measurements-file", "/no/such/file"], 2),
-        (["--measurements-json", "{}", "--measurements-file", "x"], 2),
-        (["--measurements-json", json.dumps(FLAT), "--output-file", "/no/such/folder/r.json"], 2),
-        (["--measurements-json", json.dumps(FLAT), "--model", "gpt-4o-mini"], 4),
-        (["--measurements-json", json.dumps(FLAT), "--embedder", "openai:text-embedding-3-small"], 5),
-        (["--measurements-json", json.dumps(FLAT), "--db-url", NOWHERE], 4),
-    ],
-)
-def test_what_cannot_be_done_has_its_exit_code(run: Run, words: list[str], code: int) -> None:
+_REFUSED: list[tuple[list[str], int]] = [
+    (["--measurements-json", "{"], 5),
+    (["--measurements-json", "[]"], 5),
+    (["--measurements-json", "{}"], 5),
+    ([], 2),
+    (["--measurements-file", "/no/such/file"], 2),
+    (["--measurements-json", "{}", "--measurements-file", "x"], 2),
+    (["--measurements-json", json.dumps(FLAT), "--output-file", "/no/such/folder/r.json"], 2),
+    (["--measurements-json", json.dumps(FLAT), "--model", "gpt-4o-mini"], 4),
+    (["--measurements-json", json.dumps(FLAT), "--embedder", "openai:text-embedding-3-small"], 5),
+    (["--measurements-json", json.dumps(FLAT), "--db-url", NOWHERE], 4),
+]
+
+
+def test_what_cannot_be_done_has_its_exit_code(run: Run) -> None:
     run("init")
-    found, said = run("analyze", "--user-id", 1, *words)
-    assert found == code
-    assert "hunter2" not in json.dumps(said)
+    for words, code in _REFUSED:
+        found, said = run("analyze", "--user-id", 1, *words)
+        assert found == code, f"{words}: {said}"
+        assert "hunter2" not in json.dumps(said)
 
 
 def test_an_unreachable_database_writes_no_file(run: Run, sheet: Path, tmp_path: Path) -> None:
@@ -169,20 +172,22 @@ def test_search_and_plan(
     assert (code, done["grounds"]["retrieval"]) == (0, "latest")
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["--start-date", "2026-03-03"], ["--start-date", "bald"], ["--week-number", "0"], ["--goals-json", "{"],
-        ["--goals-json", '[{"goal_type": 3}]'], ["--preferences-json", '{"meal_frequency": 1}'],
-    ],
-)  # fmt: skip
-def test_a_plan_that_cannot_be_is_exit_5_and_leaves_nothing(
-    run: Run, body: Body, sheet: Path, words: list[str]
-) -> None:
+_NO_PLANS = [
+    ["--start-date", "2026-03-03"],
+    ["--start-date", "bald"],
+    ["--week-number", "0"],
+    ["--goals-json", "{"],
+    ["--goals-json", '[{"goal_type": 3}]'],
+    ["--preferences-json", '{"meal_frequency": 1}'],
+]
+
+
+def test_a_plan_that_cannot_be_is_exit_5_and_leaves_nothing(run: Run, body: Body, sheet: Path) -> None:
     run("init")
     run("analyze", "--user-id", 1, "--measurements-file", sheet)
-    code, said = run("plan", "--user-id", 1, *words)
-    assert (code, bool(said["fields"])) == (5, True)
+    for words in _NO_PLANS:
+        code, said = run("plan", "--user-id", 1, *words)
+        assert (code, bool(said["fields"])) == (5, True), words
     assert body.plans.all(None, 1) == []
 
 
@@ -224,28 +229,38 @@ def test_embed_fills_what_is_missing_and_lists_what_fails(run: Run, body: Body, 
     assert run("embed")[1]["stored"] == {"hash:1024": 0}
 
 
-def test_embed_goes_on_after_a_kill_and_comes_again(run: Run, body: Body, sheet: Path, wherry_home: Path) -> None:
+def test_embed_goes_on_after_a_kill(run: Run, body: Body, sheet: Path, wherry_home: Path) -> None:
     run("init")
-    for _ in range(2):
+    for _ in range(3):
         run("analyze", "--user-id", 1, "--measurements-file", sheet)
     command = [sys.executable, "-m", "wherry", "body", "embed", "--batch", "1", "--every", "60", "--json"]
     environment = {**os.environ, "WHERRY_HOME": str(wherry_home)}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
         assert process.stderr is not None
-        process.stderr.readline()
+        assert process.stderr.readline() == b"1 vectors stored\n"
         process.kill()
     assert run("embed")[0] == 0
-    run("analyze", "--user-id", 1, "--measurements-file", sheet)
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert json.loads(process.stdout.readline())["stored"] == {"hash:1024": 1}
-        time.sleep(0.2)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 130
+    assert len(body.retrieval.find(None, 1, "체형").reports) == 3
+
+
+def test_embed_comes_again_until_it_is_stopped(
+    run: Run, body: Body, sheet: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("init")
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 2:
+            raise KeyboardInterrupt
+        # Meanwhile somebody else analyses a sheet.
+        body.reports.analyse_sheet(None, 1, body.records.read(FLAT))
+
+    monkeypatch.setattr(operating, "_wait", wait)
+    capsys.readouterr()
+    assert main(["body", "embed", "--every", "3600"]) == 130
+    assert "hash:1024: 0 vectors stored\nhash:1024: 1 vectors stored" in capsys.readouterr().out
+    assert waited == [3600, 3600]
 
 
 def test_bench_reports_recall_and_time_of_each_setting(run: Run, body: Body, sheet: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from wherry.testing.anthropic_server import AnthropicServer
 from wherry.testing.model_server import Fault
 from wherry.testing.ollama_server import OllamaServer
 from wherry.testing.openai_server import OpenAIServer
+from wherry_apps.body.catalogue import FOODS, MOVES
 from wherry_apps.body.composing import HEADINGS, sections
+from wherry_apps.body.invented import many
 from wherry_apps.body.planning import plan_week
 from wherry_apps.body.rules import FAT
 from wherry_apps.body.service import Body
@@ -203,3 +206,25 @@ def test_zero_is_a_value_and_is_shown(body: Body, me: int) -> None:
     for shown in ("체지방률: 0 %", "무기질: 0 kg", "근육조절: 0 kg"):
         assert shown in done["llm_output"]
     assert FAT not in done["llm_output"]
+
+
+def test_a_report_by_rule_prescribes_nothing(body: Body, me: int) -> None:
+    for sheet in many(40):
+        text = body.reports.write(body.records.read(sheet).measurements, (), "offline")[0]
+        assert not [one.name for one in (*MOVES, *FOODS) if one.name in text]
+        assert len([line for line in sections(text)["우선 과제 세 가지"].splitlines() if line.strip()]) == 3
+
+
+def test_who_analyses_at_the_same_time_finds_one_report(body: Body, me: int) -> None:
+    record = body.records.add(None, me, body.records.read(FLAT))["id"]
+    with ThreadPoolExecutor(6) as pool:
+        done = list(pool.map(lambda _: body.reports.analyse(None, record), range(6)))
+    assert len({one["id"] for one in done}) == 1
+    assert sum(one["created"] for one in done) == 1
+
+
+def test_weeks_that_are_planned_at_the_same_time_have_numbers_of_their_own(body: Body, me: int) -> None:
+    body.reports.analyse_sheet(None, me, body.records.read(FLAT))
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: body.plans.generate(None, me), range(4)))
+    assert sorted(one["week_number"] for one in done) == [1, 2, 3, 4]

@@ -52,11 +52,12 @@ class Reports:
         else:
             created = False
         types = body_types(record.measurements, self._context.settings.limits)
-        return shown(existing) | {
+        embedding = self.embed(existing.id, existing.user_id, existing.llm_output, embedders)
+        return self.get(owner, existing.id) | {
             "created": created,
             "types": types.to_dict(),
             "warnings": list(checks(record.measurements)),
-            "embedding": self.embed(existing.id, existing.user_id, existing.llm_output, embedders),
+            "embedding": embedding,
         }
 
     def analyse_sheet(
@@ -80,12 +81,13 @@ class Reports:
             session.add(report)
             session.flush()
             session.refresh(report)
-        return shown(report) | {
+        embedding = self.embed(report.id, user_id, text, embedders)
+        return self.get(owner, report.id) | {
             "created": True,
             "types": types.to_dict(),
             "nulls": list(sheet.nulls),
             "warnings": list(sheet.warnings),
-            "embedding": self.embed(report.id, user_id, text, embedders),
+            "embedding": embedding,
         }
 
     def write(
