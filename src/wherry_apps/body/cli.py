@@ -227,12 +227,13 @@ def embed(
         float | None, typer.Option(help="Look again after so many seconds, until stopped.", metavar="SECONDS")
     ] = None,
     batch: Annotated[int, typer.Option(help="Reports at a time.", metavar="N")] = 64,
+    again: Annotated[bool, typer.Option("--again", help="Replace vectors that another model made, too.")] = False,
     db_url: Url = None,
     json: Json = False,
     debug: Debug = False,
 ) -> Job:
     """Store the vectors that are missing; run it again after a kill and it goes on."""
-    return partial(operating.embed, tuple(embedder or ()), every, batch, db_url, json)
+    return partial(operating.embed, tuple(embedder or ()), every, batch, again, db_url, json)
 
 
 @commands.command("bench")

@@ -36,16 +36,17 @@ def check(url: str | None, json: bool) -> int:
     """Print connection, extension and indexes; exit 3 where something is missing."""
     with Body(url) as body:
         found = body.check() | {"drift": body.db.drift()}
-    missing = [*found["missing_tables"], *found["missing_indexes"], *found["drift"]]
+    missing = [*found["missing_tables"], *found["missing_indexes"]]
     lines = [
         f"connection: {found['database']} (PostgreSQL {found['postgresql']}, schema {found['schema']})",
         f"extension vector: {found['pgvector'] or 'missing'}",
         f"revision: {found['revision'] or 'none'}",
         *(f"index: {name}" for name in found["indexes"]),
         *(f"missing: {name}" for name in missing),
+        *(f"other than the models: {difference}" for difference in found["drift"]),
     ]
     wherry.put_result(found, lines, json)
-    return wherry.Refused.exit_code if missing or found["pgvector"] is None else 0
+    return wherry.Refused.exit_code if missing or found["drift"] or found["pgvector"] is None else 0
 
 
 def user_add(username: str, email: str, owner: str, url: str | None, json: bool) -> int:
@@ -79,14 +80,16 @@ def migrate(url: str | None, dry_run: bool, rename_duplicates: bool, json: bool)
     return wherry.put_result(done.to_dict() | {"dry_run": dry_run}, lines or ["nothing to do"], json)
 
 
-def embed(embedders: tuple[str, ...], every: float | None, batch: int, url: str | None, json: bool) -> int:
+def embed(embedders: tuple[str, ...], every: float | None, batch: int, again: bool, url: str | None, json: bool) -> int:
     """Fill missing vectors, once or again and again."""
     if batch < 1 or (every is not None and not every > 0):
         raise wherry.Usage("--batch is at least 1 and --every above 0", where="embed")
     with Body(url) as body:
         body.require_tables()
         while True:
-            done = body.embedding.fill(embedders or None, batch, lambda count: wherry.tell(f"{count} vectors stored"))
+            done = body.embedding.fill(
+                embedders or None, batch, lambda count: wherry.tell(f"{count} vectors stored"), again
+            )
             lines = [f"{spec}: {count} vectors stored" for spec, count in done.stored.items()]
             lines += [f"report {one['report_id']}: {one['why']}" for one in done.failures]
             wherry.put_result(done.to_dict(), lines, json)

@@ -147,6 +147,11 @@ def test_two_models_of_one_length_never_meet(body: Body, me: int) -> None:
     with Database() as db:
         db.update_analysis_embedding(mine, [1.0] + [0.0] * 1023, "ollama", "bge-m3")
     assert body.retrieval.find(None, me, NEAR).retrieval == "latest"
+    # It is there, so it is not missing; who wants it of this model says so.
+    assert body.embedding.fill().stored == {"hash:1024": 0}
+    assert body.embedding.fill(again=True).stored == {"hash:1024": 1}
+    assert body.retrieval.find(None, me, NEAR).retrieval == "vector"
+    assert body.embedding.fill(again=True).stored == {"hash:1024": 0}
 
 
 def test_a_question_that_is_none_is_refused(body: Body, me: int) -> None:

@@ -43,24 +43,38 @@ class Embedding:
         self._context, self._vectors = context, vectors
 
     def fill(
-        self, embedders: Sequence[str] | None = None, batch: int = BATCH, progress: Progress | None = None
+        self,
+        embedders: Sequence[str] | None = None,
+        batch: int = BATCH,
+        progress: Progress | None = None,
+        again: bool = False,
     ) -> Embedded:
         """Store every vector that is missing, or that is of an earlier text. progress: told how many are stored.
+
+        again: replace those that another model made, too.
 
         Raises what a model raises that cannot be asked at all; what was stored until then stays.
         """
         done = Embedded()
         for spec in embedders or self._context.settings.embedders:
             embedder = self._context.models.embedder(spec)
-            self._fill(spec, embedder, self._vectors.place(embedder), batch, done, progress or (lambda _: None))
+            place = self._vectors.place(embedder)
+            self._fill(spec, embedder, place, missing_from(place, again), batch, done, progress or (lambda _: None))
         return done
 
     def _fill(
-        self, spec: str, embedder: wherry.Embedder, place: Place, batch: int, done: Embedded, progress: Progress
+        self,
+        spec: str,
+        embedder: wherry.Embedder,
+        place: Place,
+        missing: Any,
+        batch: int,
+        done: Embedded,
+        progress: Progress,
     ) -> None:
         after = 0
         done.stored[spec] = 0
-        while rows := self._missing(place, after, batch):
+        while rows := self._missing(missing, after, batch):
             after = rows[-1][0]
             # A model is never waited for within a transaction.
             kept, vectors = _embedded(embedder, rows, spec, done)
@@ -70,9 +84,9 @@ class Embedding:
             done.stored[spec] += len(kept)
             progress(sum(done.stored.values()))
 
-    def _missing(self, place: Place, after: int, batch: int) -> list[Row]:
+    def _missing(self, missing: Any, after: int, batch: int) -> list[Row]:
         asked = select(AnalysisReport.id, AnalysisReport.user_id, AnalysisReport.llm_output)
-        asked = asked.where(AnalysisReport.id > after, missing_from(place)).order_by(AnalysisReport.id).limit(batch)
+        asked = asked.where(AnalysisReport.id > after, missing).order_by(AnalysisReport.id).limit(batch)
         with self._context.db.session() as session:
             return [(row[0], row[1], row[2]) for row in session.execute(asked)]
 

@@ -135,8 +135,14 @@ class Vectors:
             return self._stores[place.name]
 
 
-def missing_from(place: Place) -> Any:
-    """Return the condition for reports whose vector is not there, or is of an earlier text than the report's."""
+def missing_from(place: Place, again: bool = False) -> Any:
+    """Return the condition for reports whose vector is not there, or is of an earlier text than the report's.
+
+    again: also those whose vector somebody else made, or nobody knows who.
+    """
+    if again:
+        made = AnalysisReport.embedding_info[place.name].contains(place.maker)
+        return missing_from(place) | made.is_not(True)
     noted = AnalysisReport.embedding_info[place.name]["text_sha256"].astext
     digest = func.encode(func.sha256(func.convert_to(AnalysisReport.llm_output, "UTF8")), "hex")
     stale = noted.is_not(None) & (noted != digest)
