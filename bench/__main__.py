@@ -37,6 +37,7 @@ CASES = (
     "switching",
     "interview",
     "evals",
+    "tutor",
 )
 
 
