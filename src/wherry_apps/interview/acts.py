@@ -83,8 +83,8 @@ def upload_folder(folder: Path, company_id: int, workers: int, models: Models, j
 def search(query: str, top_k: int, job_id: int | None, metric: str, models: Models, json: bool) -> int:
     """Print the nearest chunks."""
     with opened(models) as on:
-        found = [one.to_dict() for one in searching.search(on, None, query, top_k, job_id, metric)]
-    return wherry.put_result({"query": query, "metric": metric, "hits": found}, printing.hits(found), json)
+        found = searching.told(on, None, query, top_k, job_id, metric)
+    return wherry.put_result(found, printing.hits(found["hits"]), json)
 
 
 def reembed(job_id: int | None, everything: bool, models: Models, json: bool) -> int:

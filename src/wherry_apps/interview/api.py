@@ -57,10 +57,7 @@ def upload(
 @router.post("/jobs/search")
 def search(caller: Reads, service: Service, wanted: Search) -> dict[str, Any]:
     """Find chunks of job posts by meaning."""
-    found = searching.search(
-        service, owner_of(caller), wanted.query, wanted.top_k, wanted.job_id, wanted.metric.lower()
-    )
-    return {"query": wanted.query, "metric": wanted.metric.lower(), "hits": [one.to_dict() for one in found]}
+    return searching.told(service, owner_of(caller), wanted.query, wanted.top_k, wanted.job_id, wanted.metric.lower())
 
 
 @router.post("/jobs/reembed")

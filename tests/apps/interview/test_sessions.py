@@ -260,7 +260,11 @@ def test_a_file_of_interviewers_becomes_personas_with_questions(shop: Shop) -> N
     assert [one["question_type"] for one in made] == ["technical", "hr"]
     assert all(one["persona_id"] for one in made)
     here = shop.started(job_id=job)
+    assert here["question"]["persona"]["persona_name"] == "tech-1"
     assert answer(shop, here["id"], SHORT)["question"]["question_text"] == "대안은요?"
+    here = answer(shop, here["id"], SHORT)
+    assert (here["question"]["persona"]["archetype"], here["current_persona_index"]) == ("supportive", 0)
+    assert answer(shop, here["id"], ANSWER)["current_persona_index"] == 1
     with pytest.raises(wherry.BadRecord) as caught:
         questions.read_file(shop.on, shop.owner, job, {"interviewers": [{"type": "x", "resume_based_questions": [{}]}]})
     assert caught.value.fields == ["interviewers.0.id", "interviewers.0.resume_based_questions.0.question"]

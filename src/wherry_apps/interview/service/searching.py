@@ -68,6 +68,13 @@ def search(
         return found
 
 
+def told(on: Interview, owner: str | None, query: str, top_k: int, job_id: int | None, metric: str) -> dict[str, Any]:
+    """Return what was found as a JSON object, with the embedder that compared. Raises as `search`."""
+    found = search(on, owner, query, top_k, job_id, metric)
+    shown = [one.to_dict() for one in found]
+    return {"query": query, "metric": metric, "embedder": embedding.card(on), "hits": shown}
+
+
 def nearest(
     session: Session, vector: np.ndarray, inside: list[Any], top_k: int, metric: str, narrow: bool
 ) -> list[Found]:

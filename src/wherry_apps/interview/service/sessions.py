@@ -27,6 +27,7 @@ from wherry_apps.interview.tables import (
     InterviewSession,
     InterviewStatus,
     Job,
+    Persona,
     Question,
     SessionJob,
     Transcript,
@@ -179,7 +180,22 @@ def _asked(session: Session, row: InterviewSession, index: int, question: Questi
         "question_type": question.question_type,
         "question_text": due or question.question_text,
         "follow_up": due is not None,
+        "persona": _persona(session, question),
     }
+
+
+def _persona(session: Session, question: Question) -> dict[str, Any] | None:
+    """Return who asks a question, None when it is nobody's."""
+    found = None if question.persona_id is None else session.get(Persona, question.persona_id)
+    return None if found is None else shown(found, "id", "company_id", "system_prompt", "focus_keywords", "focus_areas")
+
+
+def _persona_index(session: Session, row: InterviewSession, question_id: int) -> int:
+    """Return which of the personas of a session asks a question: from 0, in the order of their first questions."""
+    statement = sa.select(Question.id, Question.persona_id).where(Question.id.in_(row.question_ids))
+    whose = dict(session.execute(statement).tuples().all())
+    order = list(dict.fromkeys(whose[id] for id in row.question_ids if whose.get(id) is not None))
+    return order.index(whose[question_id]) if whose.get(question_id) in order else row.current_persona_index
 
 
 def _follow_up(session: Session, row: InterviewSession, index: int, question: Question) -> str | None:
@@ -258,6 +274,7 @@ def _stored(session: Session, row: InterviewSession, text: str, judged: Any) -> 
     session.add(result)
     _spoken(session, row.id, question, text)
     row.current_question_index = question["index"]
+    row.current_persona_index = _persona_index(session, row, whole.id)
     weak = judged is not None and judged.weak
     if question["follow_up"] or not follow_up_due(text, weak):
         _advance(row)
