@@ -82,11 +82,6 @@ class Preindexed:
     sources: dict[str, str] = field(default_factory=dict)
 
     @property
-    def changed(self) -> int:
-        """How many sources were written or deleted."""
-        return self.tally.new + self.tally.modified + self.tally.deleted
-
-    @property
     def exit_code(self) -> int:
         """0 done, 5 when sources failed."""
         return 5 if self.tally.failed else 0

@@ -77,10 +77,7 @@ class Evals:
 
     def preindex(self, wish: Wish | None = None, progress: Progress | None = None) -> Preindexed:
         """Bring guide and runs into the index. Raises Usage, Refused, Busy, StoreError."""
-        done = Preindex(self.index, wish or Wish(), progress).run()
-        if done.changed:
-            done.tally.note(self._words_made())
-        return done
+        return Preindex(self.index, wish or Wish(), progress).run()
 
     def status(self, owner: str | None = None, source_db: str | None = None) -> Json:
         """Return the state of every source somebody may see, and the totals."""
@@ -188,15 +185,6 @@ class Evals:
             put_run(filling, owner, PLACE, raw_of(run), recipe_of(record, run_cutter(self.settings), None), known)
             filling.flush()
         self._written()
-
-    def _words_made(self) -> str | None:
-        """Make the words of what was indexed, so that the first question need not; return why not, if so."""
-        try:
-            self.finder.stale()
-            self.finder.search("run", None, k=1)
-        except WherryError as error:
-            return f"the words are made by the first search: {error.what}"
-        return None
 
     def _written(self) -> None:
         """Let what was just written be found by the next question."""

@@ -67,9 +67,8 @@ class Warming:
         try:
             done = self._service.preindex(Wish(recreate=recreate, lenient=True), self._told)
             self.last = {"state": "done", **{k: v for k, v in done.to_dict().items() if k != "failures"}}
-            if not done.changed:
-                # The first question finds everything open.
-                self._service.finder.search("run", None, k=1)
+            # The first question finds everything open, and the words made.
+            self._service.finder.search("run", None, k=1)
             return self._service.settings.check_s
         except Busy:
             self._recreate = self._recreate or recreate
