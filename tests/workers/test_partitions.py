@@ -273,20 +273,49 @@ def test_a_file_that_took_the_place_of_the_one_that_was_cut_is_noticed(tmp_path:
     other.close()
 
 
-def test_ids_that_two_portions_hold_are_one_record(tmp_path: Path) -> None:
-    """A record that moved to another range between two attempts replaces what the first one staged."""
-    for address in (f"{tmp_path}/to.parquet", f"faiss:{tmp_path}/to#x"):
-        whole = open_target(address)
+@pytest.mark.parametrize("address", ["{}/to.parquet", "faiss:{}/to#x"])
+def test_what_a_killed_run_left_is_taken_over_record_by_record(tmp_path: Path, address: str) -> None:
+    """Two killed runs may have been cut otherwise: what the later portion holds of a record is what counts."""
+    there, wanted = address.format(tmp_path), f"{tmp_path}/wanted.parquet"
+    for number, version in ((0, 0), (1, 1)):
+        whole = open_target(there)
         whole.prepare(kit.SPACE, Index(), 10)
-        with whole.exclusive():
-            for number, version in ((0, 0), (1, 1)):
-                portion = whole.portion(number)
-                portion.prepare(kit.SPACE, Index(), 10)
-                portion.upsert(sample(10, kit.DIMENSION, version))
-                portion.close()
-            whole.gather()
-            whole.finish(kit.SPACE, Index())
-            assert whole.describe().count == 10
+        portion = whole.portion(number)
+        portion.prepare(kit.SPACE, Index(), 10)
+        portion.upsert(sample(10, kit.DIMENSION, version))
+        portion.close()
         whole.close()
-        kit.fill(f"{tmp_path}/wanted.parquet", 10, version=1)
-        assert kit.differences(address, f"{tmp_path}/wanted.parquet") == []
+    whole = open_target(there)
+    whole.prepare(kit.SPACE, Index(), 10)
+    with whole.exclusive():
+        assert whole.describe().count == 10
+        whole.finish(kit.SPACE, Index())
+    whole.close()
+    kit.fill(wanted, 10, version=1)
+    assert kit.differences(there, wanted) == []
+    assert kit.leftovers(tmp_path) == []
+
+
+def test_portions_that_lie_beside_an_archive_are_one_collection(tmp_path: Path) -> None:
+    whole = open_target(f"{tmp_path}/to.parquet")
+    whole.prepare(kit.SPACE, Index(), 30)
+    with whole.exclusive():
+        for number in range(3):
+            portion = whole.portion(number)
+            portion.prepare(kit.SPACE, Index(), 30)
+            portion.upsert(sample(10, kit.DIMENSION, start=10 * number))
+            portion.close()
+        whole.gather()
+        assert whole.describe().count == 30
+        assert [len(page) for page in whole.ids(10)] == [10, 10, 10]
+        assert whole.fetch(kit.ids(8, 4)).ids.to_pylist() == kit.ids(8, 4).to_pylist()
+        whole.delete(kit.ids(9, 3))
+        whole.upsert(sample(10, kit.DIMENSION, 1, start=20))
+        assert whole.describe().count == 27
+        whole.finish(kit.SPACE, Index())
+    whole.close()
+    kit.fill(f"{tmp_path}/wanted.parquet", 30, group=10)
+    kit.drop(f"{tmp_path}/wanted.parquet", 9, 3)
+    expected = sorted(kit.ids(20, 10).to_pylist())
+    assert kit.differences(f"{tmp_path}/to.parquet", f"{tmp_path}/wanted.parquet") == expected
+    assert kit.leftovers(tmp_path) == []

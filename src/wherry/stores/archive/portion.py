@@ -14,11 +14,8 @@ from wherry.record import Page
 from wherry.space import Space
 from wherry.stores.archive.disk import Hold, beside, portion_path
 from wherry.stores.archive.staging import Staging
-from wherry.stores.archive.target import ArchiveTarget
+from wherry.stores.archive.target import PATIENCE_S, ArchiveTarget
 from wherry.stores.base import Index
-
-# A worker that was killed lets go at once; one that its run gave up for lost may still be at its last batch.
-PATIENCE_S = 20.0
 
 
 class ArchivePortion(ArchiveTarget):

@@ -50,6 +50,8 @@ class Staging:
         self.path, self.shown = path, shown
         self._lock, self._write_lock = threading.Lock(), threading.Lock()
         self._dimension: int | None = None
+        # What workers staged, read where it lies; its records come after the ones here, and none is in two files.
+        self._joined: list[Staging] = []
         self._writer = self._connect()
         with self._errors():
             self._writer.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
@@ -90,7 +92,8 @@ class Staging:
         """Whether records were written or deleted since the last publishing."""
         query = "SELECT EXISTS (SELECT 1 FROM record WHERE fresh) OR EXISTS (SELECT 1 FROM gone)"
         with self._errors(), self._lock:
-            return bool(self._reader.execute(query).fetchone()[0])
+            here = bool(self._reader.execute(query).fetchone()[0])
+        return here or any(other.pending for other in self._joined)
 
     def rebase(self, base: Stamp | None, pages: Iterable[Page]) -> None:
         """Lay what is staged over an archive: `pages` are its records, `base` is its stamp.
@@ -134,6 +137,8 @@ class Staging:
 
     def upsert(self, batch: pa.RecordBatch) -> None:
         """Store records, each replacing what was under its id; durable on return."""
+        for other in self._joined:
+            other.delete(batch.column("id"))
         with self._errors(), self._transaction(durable=True):
             self._writer.executemany(
                 f"INSERT INTO record ({_COLUMNS}, fresh) VALUES (?1, ?2, ?3, ?4, 1) ON CONFLICT (id) DO UPDATE"
@@ -142,8 +147,14 @@ class Staging:
             )
             self._writer.executemany("DELETE FROM gone WHERE id = ?", ((i,) for i in batch.column("id").to_pylist()))
 
+    def join(self, portion: Path, dimension: int | None) -> None:
+        """Take over what was staged beside this without copying it; none of its ids is here."""
+        if self.dimension is None:
+            self.remember(dimension=dimension)
+        self._joined.append(Staging(portion, self.shown))
+
     def absorb(self, portion: Path, dimension: int | None) -> None:
-        """Take over what was staged beside this, in a file of the same kind, and remove that one."""
+        """Copy what was staged beside this, in a file of the same kind, and remove that one."""
         if self.dimension is None:
             self.remember(dimension=dimension)
         with self._errors():
@@ -162,17 +173,22 @@ class Staging:
         with self._errors(), self._transaction(durable=True):
             self._writer.executemany("INSERT OR IGNORE INTO gone SELECT id FROM record WHERE id = ?", wanted)
             self._writer.executemany("DELETE FROM record WHERE id = ?", wanted)
+        for other in self._joined:
+            other.delete(ids)
 
     def count(self) -> int:
         """Return how many records are staged."""
         with self._errors(), self._lock:
-            return int(self._reader.execute("SELECT count(*) FROM record").fetchone()[0])
+            here = int(self._reader.execute("SELECT count(*) FROM record").fetchone()[0])
+        return here + sum(other.count() for other in self._joined)
 
     def pages(self, rows: int) -> Iterator[Page]:
         """Yield all records in order, as of the moment of the first page."""
         with self._errors(), closing(self._connect()) as db:
             cursor = db.execute(f"SELECT {_COLUMNS} FROM record ORDER BY no")
             yield from (Page(self._batch(part)) for part in _parts(cursor, rows))
+        for other in self._joined:
+            yield from other.pages(rows)
 
     def ids(self, rows: int) -> Iterator[pa.Array]:
         """Yield every id in order."""
@@ -180,13 +196,17 @@ class Staging:
             cursor = db.execute("SELECT id FROM record ORDER BY no")
             while part := cursor.fetchmany(rows):
                 yield pa.array([row[0] for row in part], type=pa.string())
+        for other in self._joined:
+            yield from other.ids(rows)
 
     def fetch(self, ids: pa.Array) -> Page:
         """Return the records with these ids."""
         with self._errors(), self._lock:
             wanted = ids.unique().to_pylist()
             found = list(_select(self._reader, f"SELECT {_COLUMNS} FROM record WHERE id IN ({{}})", wanted))
-        return Page(self._batch(found))
+        parts = [self._batch(found), *(other.fetch(ids).records for other in self._joined)]
+        parts = [part for part in parts if part.num_rows] or parts[:1]
+        return Page(pa.Table.from_batches(parts).combine_chunks().to_batches()[0] if len(parts) > 1 else parts[0])
 
     def _batch(self, rows: Sequence[Row]) -> pa.RecordBatch:
         vectors = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f4")
@@ -216,11 +236,15 @@ class Staging:
 
     def close(self) -> None:
         """Close the file and keep it; a second call does nothing."""
+        for other in self._joined:
+            other.close()
         self._reader.close()
         self._writer.close()
 
     def remove(self) -> None:
-        """Close and delete the file."""
+        """Close and delete the file, after those that it was joined with."""
+        for other in self._joined:
+            other.remove()
         # In this order: closing a file that is still there would first move its log into it.
         remove(self.path)
         self.close()

@@ -26,6 +26,8 @@ from wherry.stores.exact import checked, search_pages
 from wherry.where import Where
 
 _PATIENCE_S = 0.5
+# A worker that was killed lets go at once; one that its run gave up for lost may still be at its last batch.
+PATIENCE_S = 20.0
 
 
 class ArchiveTarget:
@@ -190,7 +192,8 @@ class ArchiveTarget:
         try:
             if self._staging is None:
                 self._recover()
-            self.gather()
+            with self._lock:
+                self._take_over(joining=False)
             yield
         finally:
             with self._lock:
@@ -203,27 +206,29 @@ class ArchiveTarget:
         return ArchivePortion(self, number)
 
     def gather(self) -> None:
-        """Take over what workers staged, those of a run that was killed included; the lock is held."""
-        from wherry.stores.archive.portion import PATIENCE_S
-
+        """Take over what the workers of this run staged; the lock is held."""
         with self._lock:
-            for path in portions(self.path):
-                hold = Hold(path, self.shown)
-                hold.take(PATIENCE_S)
-                try:
-                    portion = Staging(path, self.shown)
-                    facts = portion.recall("card")
-                    if facts is None or not portion.pending:
-                        portion.remove()
-                        continue
-                    dimension = portion.dimension
-                    portion.close()
-                    if self._staging is None and self._published() is None:
-                        space, index = Space.from_dict(facts["space"]), Index(**facts["index"])
-                        self._stage(Card(facts["name"], 0, space, index), None)
-                    self._staged().absorb(path, dimension)
-                finally:
-                    hold.release()
+            self._take_over(joining=self._staging is not None and not self._staging.count())
+
+    def _take_over(self, joining: bool) -> None:
+        """Take over every portion. joining: as it lies, since no two hold one id; else record by record."""
+        for path in portions(self.path):
+            hold = Hold(path, self.shown)
+            hold.take(PATIENCE_S)
+            try:
+                portion = Staging(path, self.shown)
+                facts, dimension, pending = portion.recall("card"), portion.dimension, portion.pending
+                if facts is None or not pending:
+                    portion.remove()
+                    continue
+                portion.close()
+                if self._staging is None and self._published() is None:
+                    space, index = Space.from_dict(facts["space"]), Index(**facts["index"])
+                    self._stage(Card(facts["name"], 0, space, index), None)
+                take = self._staged().join if joining else self._staged().absorb
+                take(path, dimension)
+            finally:
+                hold.release()
 
     def close(self) -> None:
         """Close every file; what is staged stays for the next run."""
@@ -270,6 +275,10 @@ class ArchiveTarget:
         staging = Staging(path, self.shown)
         current = Stamp.of(self.path)
         now = NO_FILE if current is None else str(current)
+        if staging.recall("next") == now:
+            # All that workers staged for it is published too.
+            for portion in portions(self.path):
+                remove(portion)
         if not staging.pending or staging.recall("next") == now:
             staging.remove()
             return
