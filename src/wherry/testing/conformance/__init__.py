@@ -50,6 +50,7 @@ from wherry.testing.conformance.hostile import Hostile
 from wherry.testing.conformance.place import Place
 from wherry.testing.conformance.reading import Opening, Reading
 from wherry.testing.conformance.searching import Searching
+from wherry.testing.conformance.sharing import Sharing
 from wherry.testing.conformance.suite import cases, verdicts
 from wherry.testing.conformance.twin import Twin
 from wherry.testing.conformance.writing import Deleting, Lasting, Replacing, Upserting
@@ -72,6 +73,7 @@ class StoreConformance(
     Moving,
     Claims,
     Changes,
+    Sharing,
     Hostile,
     Twin,
 ):
