@@ -98,7 +98,7 @@ def test_a_cloud_that_fails_is_not_replaced_by_the_other_side(
 def test_recorded_replies_can_be_one_side(database: wherry.AppDatabase, tmp_path: Path) -> None:
     import json
 
-    runs = kit.loaded(database, tmp_path / "s", kit.l1(tmp_path))
+    runs = kit.loaded(database, tmp_path / "s", kit.l1(tmp_path), "faiss")
     asked = []
     for question in kit.QUESTIONS[:3]:
         hits = wherry.search(question, in_=str(runs.places.prepared), k=10, mode="vector")

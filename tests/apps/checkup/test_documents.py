@@ -135,7 +135,7 @@ def test_chunks_end() -> None:
 
 
 def test_a_backup_comes_back(database: wherry.AppDatabase, tmp_path: Path) -> None:
-    where = kit.loaded(database, tmp_path / "s", kit.l1(tmp_path)).places
+    where = kit.loaded(database, tmp_path / "s", kit.l1(tmp_path), "faiss").places
     with database.begin() as connection:
         for statement in (
             "DROP SCHEMA IF EXISTS wello CASCADE", "DROP SCHEMA IF EXISTS back CASCADE", "CREATE SCHEMA wello",
@@ -163,7 +163,7 @@ def test_a_backup_comes_back(database: wherry.AppDatabase, tmp_path: Path) -> No
 
 
 def test_a_backup_that_was_touched_restores_nothing(database: wherry.AppDatabase, tmp_path: Path) -> None:
-    where = kit.loaded(database, tmp_path / "s", kit.l1(tmp_path)).places
+    where = kit.loaded(database, tmp_path / "s", kit.l1(tmp_path), "faiss").places
     backups.backup(where, database, [], tmp_path / "archive")
     with (tmp_path / "archive" / "library.parquet").open("r+b") as file:
         file.seek(100)
