@@ -43,6 +43,7 @@ def chat_models() -> Iterator[Environment]:
 # Page -> what runs while its blocks do.
 _AROUND: dict[str, Callable[[], AbstractContextManager[Environment]]] = {
     "leave-a-cloud-index.md": llamacloud,
+    "leave-the-cloud.md": llamacloud,
     "compare.md": chat_models,
 }
 
