@@ -190,9 +190,7 @@ def _session(
     one = session.get(DiagnosisSession, number, with_for_update=lock)
     if one is None or (owner is not None and one.user_id != owner):
         raise NotFound(f"there is no session {number}")
-    test = session.get(DiagnosisTest, one.test_id)
-    assert test is not None, "a session goes with its test"
-    return one, test
+    return one, session.get_one(DiagnosisTest, one.test_id)
 
 
 def _begun(session: Session, test: int, owner: str, before: int) -> DiagnosisSession:

@@ -12,21 +12,29 @@ down_revision = None
 
 def upgrade() -> None:
     """Make the tables."""
-    op.create_table(
+    for make in (_bank, _tests, _sessions, _study, _moves):
+        make()
+
+
+def downgrade() -> None:
+    """Drop them, the last made first."""
+    for table in (
+        "diagnosis_responses",
+        "tutor_chunks",
+        "question_vectors",
+        "diagnosis_sessions",
+        "diagnosis_questions",
+        "tutor_settings",
+        "tutor_documents",
+        "tutor_comparisons",
+        "tutor_checkpoints",
+        "questions",
         "diagnosis_tests",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("title", sa.Text(), nullable=False),
-        sa.Column("department", sa.Text(), nullable=True),
-        sa.Column("round", sa.Integer(), nullable=True),
-        sa.Column("time_limit", sa.Integer(), nullable=True),
-        sa.Column("declared_total", sa.Integer(), nullable=False),
-        sa.Column("scoring_criteria", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
-        sa.Column("status", sa.Text(), server_default="draft", nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint("status IN ('draft', 'active', 'archived')", name="diagnosis_tests_status"),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("department", "round", name="diagnosis_tests_round"),
-    )
+    ):
+        op.drop_table(table)
+
+
+def _bank() -> None:
     op.create_table(
         "questions",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -75,46 +83,34 @@ def upgrade() -> None:
     op.create_index("questions_subject", "questions", ["subject", "difficulty"], unique=False)
     op.create_index("questions_year", "questions", ["year"], unique=False)
     op.create_table(
-        "tutor_checkpoints",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("stage", sa.Text(), nullable=False),
-        sa.Column("settings", postgresql.JSONB(), nullable=False),
+        "question_vectors",
+        sa.Column("question_id", sa.Integer(), nullable=False),
         sa.Column("store", sa.Text(), nullable=False),
-        sa.Column("archive", sa.Text(), nullable=True),
-        sa.Column("points", sa.Integer(), nullable=False),
-        sa.Column("revision", sa.Text(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("name"),
+        sa.Column("collection", sa.Text(), nullable=False),
+        sa.Column("embedder", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("text_sha256", sa.String(length=64), nullable=False),
+        sa.Column("indexed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["question_id"], ["questions.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("question_id"),
     )
+
+
+def _tests() -> None:
     op.create_table(
-        "tutor_comparisons",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("old", sa.Text(), nullable=False),
-        sa.Column("new", sa.Text(), nullable=False),
-        sa.Column("passed", sa.Boolean(), nullable=False),
-        sa.Column("result", postgresql.JSONB(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_table(
-        "tutor_documents",
+        "diagnosis_tests",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
-        sa.Column("path", sa.Text(), nullable=True),
-        sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("department", sa.Text(), nullable=True),
-        sa.Column("subject", sa.Text(), nullable=True),
+        sa.Column("round", sa.Integer(), nullable=True),
+        sa.Column("time_limit", sa.Integer(), nullable=True),
+        sa.Column("declared_total", sa.Integer(), nullable=False),
+        sa.Column("scoring_criteria", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("status", sa.Text(), server_default="draft", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("status IN ('draft', 'active', 'archived')", name="diagnosis_tests_status"),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("title"),
-    )
-    op.create_table(
-        "tutor_settings",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("value", postgresql.JSONB(), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("name"),
+        sa.UniqueConstraint("department", "round", name="diagnosis_tests_round"),
     )
     op.create_table(
         "diagnosis_questions",
@@ -130,6 +126,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("test_id", "question_id", name="diagnosis_questions_once"),
     )
     op.create_index(op.f("ix_diagnosis_questions_question_id"), "diagnosis_questions", ["question_id"], unique=False)
+
+
+def _sessions() -> None:
     op.create_table(
         "diagnosis_sessions",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -153,30 +152,6 @@ def upgrade() -> None:
     )
     op.create_index("diagnosis_sessions_user", "diagnosis_sessions", ["user_id"], unique=False)
     op.create_table(
-        "question_vectors",
-        sa.Column("question_id", sa.Integer(), nullable=False),
-        sa.Column("store", sa.Text(), nullable=False),
-        sa.Column("collection", sa.Text(), nullable=False),
-        sa.Column("embedder", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
-        sa.Column("text_sha256", sa.String(length=64), nullable=False),
-        sa.Column("indexed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("error", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(["question_id"], ["questions.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("question_id"),
-    )
-    op.create_table(
-        "tutor_chunks",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("document_id", sa.Integer(), nullable=False),
-        sa.Column("chunk_index", sa.Integer(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("start_char", sa.Integer(), nullable=False),
-        sa.Column("end_char", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(["document_id"], ["tutor_documents.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("document_id", "chunk_index", name="tutor_chunks_once"),
-    )
-    op.create_table(
         "diagnosis_responses",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("session_id", sa.Integer(), nullable=False),
@@ -193,19 +168,61 @@ def upgrade() -> None:
     op.create_index(op.f("ix_diagnosis_responses_question_id"), "diagnosis_responses", ["question_id"], unique=False)
 
 
-def downgrade() -> None:
-    """Drop them, the last made first."""
-    for table in (
-        "diagnosis_responses",
-        "tutor_chunks",
-        "question_vectors",
-        "diagnosis_sessions",
-        "diagnosis_questions",
-        "tutor_settings",
+def _study() -> None:
+    op.create_table(
         "tutor_documents",
-        "tutor_comparisons",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=True),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("department", sa.Text(), nullable=True),
+        sa.Column("subject", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("title"),
+    )
+    op.create_table(
+        "tutor_chunks",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("document_id", sa.Integer(), nullable=False),
+        sa.Column("chunk_index", sa.Integer(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("start_char", sa.Integer(), nullable=False),
+        sa.Column("end_char", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["document_id"], ["tutor_documents.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("document_id", "chunk_index", name="tutor_chunks_once"),
+    )
+
+
+def _moves() -> None:
+    op.create_table(
         "tutor_checkpoints",
-        "questions",
-        "diagnosis_tests",
-    ):
-        op.drop_table(table)
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("stage", sa.Text(), nullable=False),
+        sa.Column("settings", postgresql.JSONB(), nullable=False),
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("archive", sa.Text(), nullable=True),
+        sa.Column("points", sa.Integer(), nullable=False),
+        sa.Column("revision", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "tutor_comparisons",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("old", sa.Text(), nullable=False),
+        sa.Column("new", sa.Text(), nullable=False),
+        sa.Column("passed", sa.Boolean(), nullable=False),
+        sa.Column("result", postgresql.JSONB(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "tutor_settings",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", postgresql.JSONB(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
