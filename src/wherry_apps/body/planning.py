@@ -137,6 +137,17 @@ def plan_week(
     return week, [*notes, *more]
 
 
+def against(week: Week, wishes: Preferences) -> list[str]:
+    """Return what in a week, whoever wrote it, the wishes speak against, as far as the catalogue knows it."""
+    foods, moves = ({one.name for one in found} for found in (allowed_foods(wishes)[0], allowed_moves(wishes)[0]))
+    barred = {food.name for food in FOODS} - foods | set(wishes.disliked_foods) | set(wishes.dietary_restrictions)
+    eaten = {food for day in week.daily_plans for meal in day.meals for food in meal.foods}
+    done = {move.name for day in week.daily_plans for move in day.exercises}
+    wrong = [food for food in sorted(eaten) if any(word in food for word in barred)]
+    wrong += [name for name in sorted(done) if any(one.name in name for one in MOVES if one.name not in moves)]
+    return [f"계획에 제한과 맞지 않는 것이 있습니다: {', '.join(wrong)}"] if wrong else []
+
+
 def _day(
     day: int, session: int | None, energy: Energy, foods: Sequence[Food], moves: Sequence[Move], leaning: str,
     wishes: Preferences,

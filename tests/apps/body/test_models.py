@@ -22,7 +22,7 @@ from wherry_apps.body.planning import plan_week
 from wherry_apps.body.rules import FAT
 from wherry_apps.body.service import Body
 from wherry_apps.body.settings import Settings, chat_spec
-from wherry_apps.body.wishes import Preferences
+from wherry_apps.body.wishes import Goal, Preferences
 
 FINDINGS = {
     "overall": "체중은 비만 1단계이나 근육이 충분합니다.",
@@ -110,6 +110,16 @@ def test_the_prompt_of_a_plan_holds_every_report_on_both_paths(
     date = done["grounds"]["reports"][0]["report_date"][:10]
     assert prompt.count(date) >= 3
     assert (len(done["plan"]["daily_plans"]), done["model_version"]) == (7, "openai:gpt-4o-mini")
+
+
+def test_a_week_of_a_model_that_goes_against_the_wishes_is_said(asking: Body, openai: OpenAIServer, me: int) -> None:
+    openai.say(_said(FINDINGS), _said(WEEK), _said(WEEK))
+    asking.reports.analyse_sheet(None, me, asking.records.read(FLAT))
+    wishes = Preferences(injuries=["어깨 통증"], dietary_restrictions=["유제품"])
+    (warning,) = asking.plans.generate(None, me, [Goal(goal_type="x")], wishes)["warnings"]
+    assert "치즈" in warning
+    assert "숄더 프레스" in warning
+    assert asking.plans.generate(None, me, [Goal(goal_type="x")], Preferences())["warnings"] == []
 
 
 def test_a_prompt_holds_nothing_of_anybody_else(asking: Body, openai: OpenAIServer, me: int) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 import wherry
 from wherry_apps.body.dates import today, week_after, week_from
-from wherry_apps.body.planning import plan_week
+from wherry_apps.body.planning import against, plan_week
 from wherry_apps.body.plans import Plan, Week, read_plan
 from wherry_apps.body.ranking import TOP_K
 from wherry_apps.body.service.context import Context, Owner, iso, owned, person
@@ -61,7 +61,8 @@ class Weekly:
             week, notes = self._by_rule(found, measurements, goals, wishes)
             version = RULES
         else:
-            week, notes = write_week(self._context.models.chat(spec), found.reports, goals, wishes, measurements), []
+            week = write_week(self._context.models.chat(spec), found.reports, goals, wishes, measurements)
+            notes = against(week, wishes)
             version = spec[:100]
         stored = self._store(owner, user_id, week, week_number, first, last, version)
         return stored | {"warnings": [*warnings, *notes], "grounds": _cited(found)}
