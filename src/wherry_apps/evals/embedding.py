@@ -127,6 +127,9 @@ class _Open(Protocol):
     @property
     def spec(self) -> str: ...
 
+    @property
+    def account(self) -> Any: ...
+
     def space(self) -> Space: ...
 
     def embed_each(self, texts: Sequence[str]) -> list[np.ndarray | WherryError]: ...
@@ -170,6 +173,14 @@ class RunEmbedder:
                 True if self._cuts(card) else card.normalised, card.query_prompt, card.document_prompt,
             )  # fmt: skip
         return self._card
+
+    @property
+    def spent(self) -> tuple[int, float | None]:
+        """The tokens and the US dollars so far; None where no price is known."""
+        if self._made is None:
+            return 0, 0.0
+        account = self._made.account
+        return account.tokens_in, account.cost
 
     def record(self) -> Json:
         """Return what is kept of it with each source: provider, model, dim, normalised."""

@@ -38,7 +38,8 @@ class Wanted:
 class Tally:
     """What a run over the index counted; sources, except where texts are named.
 
-    `scanned = new + modified + unchanged + failed` holds. embedded, reused: texts.
+    `scanned = new + modified + unchanged + failed` holds. embedded, reused: texts. cost: US dollars, None where no
+    price is known.
     """
 
     scanned: int = 0
@@ -49,6 +50,8 @@ class Tally:
     failed: int = 0
     embedded: int = 0
     reused: int = 0
+    tokens: int = 0
+    cost: float | None = 0.0
     failures: list[Json] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -63,7 +66,7 @@ class Filling:
 
     def __init__(self, index: Index, embedder: RunEmbedder, record: Json, tally: Tally) -> None:
         self.index, self.embedder, self.record, self.tally = index, embedder, record, tally
-        self._pending: list[tuple[Wanted, str, bool]] = []
+        self._pending: list[tuple[Wanted, str, Known | None]] = []
         self._documents = 0
         self._prepared = False
 
@@ -77,7 +80,7 @@ class Filling:
             if (known.fingerprint, known.place) != (wanted.fingerprint, wanted.place):
                 self.index.same(wanted.owner, {wanted.source: wanted.fingerprint}, wanted.place)
             return
-        self._pending.append((wanted, digest, known is None))
+        self._pending.append((wanted, digest, known))
         self._documents += len(wanted.documents)
         if self._documents >= _PENDING:
             self.flush()
@@ -102,26 +105,38 @@ class Filling:
         for owner in sorted({wanted.owner for wanted, _, _ in pending}):
             self._write(owner, [one for one in pending if one[0].owner == owner])
 
-    def _write(self, owner: str, pending: list[tuple[Wanted, str, bool]]) -> None:
-        stood = self.index.vectors(owner, [wanted.source for wanted, _, new in pending if not new])
+    def _write(self, owner: str, pending: list[tuple[Wanted, str, Known | None]]) -> None:
+        # Vectors of an unknown embedder are in the way, and never taken over.
+        own = [wanted.source for wanted, _, known in pending if known is not None and known.embedder == self.record]
+        stood = self.index.vectors(owner, own)
         self.index.begin(owner, {wanted.source: wanted.place for wanted, _, _ in pending})
-        texts = list(dict.fromkeys(d.content for wanted, _, _ in pending for d in wanted.documents))
-        missing = [text for text in texts if text not in stood]
-        found = dict(zip(missing, self.embedder.embed_each(missing), strict=True)) if missing else {}
-        self.tally.embedded += sum(isinstance(one, np.ndarray) for one in found.values())
-        self.tally.reused += len(texts) - len(missing)
+        found = stood | self._embedded([wanted for wanted, _, _ in pending], stood)
         entries = []
-        for wanted, digest, new in pending:
-            vectors = [stood[d.content] if d.content in stood else found[d.content] for d in wanted.documents]
+        for wanted, digest, known in pending:
+            vectors = [found[document.content] for document in wanted.documents]
             bad = next((one for one in vectors if isinstance(one, WherryError)), None)
             if bad is not None:
                 self.fail(owner, wanted.source, wanted.place, BadRecord(bad.what, where=wanted.source))
                 continue
-            entries.append(_entry(wanted, digest, vectors))
-            setattr(self.tally, "new" if new else "modified", getattr(self.tally, "new" if new else "modified") + 1)
-        chunkers = {wanted.source: wanted.chunker for wanted, _, _ in pending}
-        for chunker in _distinct([chunkers[entry.source] for entry in entries]):
-            self.index.replace([e for e in entries if chunkers[e.source] == chunker], self.record, chunker)
+            entries.append((_entry(wanted, digest, vectors), wanted.chunker))
+            self.tally.new += known is None
+            self.tally.modified += known is not None
+        for chunker in _distinct([chunker for _, chunker in entries]):
+            self.index.replace([entry for entry, its in entries if its == chunker], self.record, chunker)
+
+    def _embedded(self, wanted: list[Wanted], stood: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Return a vector or an error for each text that has none yet; what stops everything is noted and raised."""
+        texts = list(dict.fromkeys(document.content for one in wanted for document in one.documents))
+        missing = [text for text in texts if text not in stood]
+        try:
+            found = dict(zip(missing, self.embedder.embed_each(missing), strict=True)) if missing else {}
+        except WherryError as error:
+            for one in wanted:
+                self.index.fail(one.owner, one.source, one.place, error.what)
+            raise
+        self.tally.embedded += sum(isinstance(one, np.ndarray) for one in found.values())
+        self.tally.reused += len(texts) - len(missing)
+        return found
 
 
 def _entry(wanted: Wanted, digest: str, vectors: list[Any]) -> Entry:

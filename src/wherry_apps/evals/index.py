@@ -263,8 +263,8 @@ class Index:
             found = sa.select(sa.func.count()).select_from(RagDocument).join(RagSource, join).where(of_place)
             return int(session.execute(found).scalar_one()) == int(wanted)
 
-    def finish(self) -> None:
-        """Make the vector index if there is none, of the kind that the settings name."""
+    def finish(self, changed: bool) -> None:
+        """Make the vector index if there is none of the kind that the settings name; renew statistics if changed."""
         wanted = {
             "hnsw": f"USING hnsw (embedding vector_cosine_ops) WITH (m = {self.settings.hnsw_m},"
             f" ef_construction = {self.settings.hnsw_ef_construction})",
@@ -282,7 +282,8 @@ class Index:
                 there = None
             if there is None and wanted and filled:
                 session.execute(sa.text(f"CREATE INDEX {VECTOR_INDEX} ON rag_documents {wanted}"))
-            session.execute(sa.text("ANALYZE rag_documents"))
+            if changed:
+                session.execute(sa.text("ANALYZE rag_documents"))
 
     def _any_row(self) -> bool:
         with self.database.session() as session:

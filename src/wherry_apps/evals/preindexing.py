@@ -90,10 +90,11 @@ class Preindexed:
         """Return the JSON object that `--json` prints."""
         tally = self.tally
         return {
-            "scanned": tally.scanned, "new": tally.new, "modified": tally.modified, "deleted": tally.deleted,
-            "unchanged": tally.unchanged, "failed": tally.failed, "indexed": tally.new + tally.modified,
-            "skipped": tally.unchanged, "chunks_embedded": tally.embedded, "chunks_reused": tally.reused,
-            "seconds": self.seconds, "into": self.into, "embedder": self.embedder, "sources": self.sources,
+            "scanned": tally.scanned, "new": tally.new, "modified": tally.modified, "metadata_only": 0, "renamed": 0,
+            "deleted": tally.deleted, "unchanged": tally.unchanged, "failed": tally.failed,
+            "indexed": tally.new + tally.modified, "skipped": tally.unchanged, "chunks_embedded": tally.embedded,
+            "chunks_reused": tally.reused, "tokens": tally.tokens, "cost": tally.cost, "seconds": self.seconds, "into": self.into,
+            "embedder": self.embedder, "sources": self.sources,
             "failures": tally.failures, "notes": tally.notes,
         }  # fmt: skip
 
@@ -126,9 +127,11 @@ class Preindex:
                     filling.flush()
             finally:
                 self._observe(started)
-            if self.tally.new + self.tally.modified + self.tally.deleted or self.wish.recreate:
-                self.index.finish()
+            changed = bool(self.tally.new + self.tally.modified + self.tally.deleted or self.wish.recreate)
+            self.index.finish(changed)
+            if changed:
                 publish(self.index)
+            self.tally.tokens, self.tally.cost = embedder.spent
         seconds = round(time.perf_counter() - started, 3)
         return Preindexed(self.tally, record, str(self.index.address), seconds, self._told)
 
@@ -150,7 +153,8 @@ class Preindex:
             if self.wish.source_db or self.settings.names_runs or not self.wish.lenient:
                 raise
             logs.info("no database of runs at the usual path", path=place)
-        if self.wish.source_db is None:
+        # What `--recreate` removed has to come back from everywhere.
+        if self.wish.source_db is None or self.wish.recreate:
             for owner in stored.owners(self.index.database):
                 yield owner, stored.StoredRuns(self.index.database, owner)
 

@@ -106,17 +106,20 @@ class Evals:
     def runs(self, owner: str | None, limit: int = LISTED_RUNS, after: str | None = None) -> Json:
         """Return runs, newest first. after: the `next` of the page before."""
         started = sa.func.coalesce(RagSource.facts["started_at"].astext, "")
-        statement = sa.select(RagSource.owner, RagSource.state, RagSource.facts - "cases", RagSource.source, started)
-        statement = statement.where(RagSource.source.like("run:%"), RagSource.facts != {})
+        told = (RagSource.owner, RagSource.state, RagSource.facts - "cases", RagSource.source, started)
+        statement = sa.select(*told).where(RagSource.source.like("run:%"), RagSource.facts != {})
         if owner is not None:
             statement = statement.where(RagSource.owner == owner)
         if after is not None:
-            at, _, source = after.partition("|")
-            statement = statement.where(sa.or_(started < at, sa.and_(started == at, RagSource.source > source)))
+            at, _, last = after.partition("|")
+            holder, _, source = last.partition("|")
+            behind = sa.tuple_(RagSource.source, RagSource.owner) > sa.tuple_(sa.literal(source), sa.literal(holder))
+            statement = statement.where(sa.or_(started < at, sa.and_(started == at, behind)))
+        order = (started.desc(), RagSource.source, RagSource.owner)
         with self.database.session() as session:
-            rows = session.execute(statement.order_by(started.desc(), RagSource.source).limit(limit + 1)).all()
+            rows = session.execute(statement.order_by(*order).limit(limit + 1)).all()
         found = [_brief(row[2], row[1], row[0] if owner is None else None) for row in rows[:limit]]
-        more = f"{rows[limit - 1][4]}|{rows[limit - 1][3]}" if len(rows) > limit else None
+        more = "|".join((rows[limit - 1][4], rows[limit - 1][0], rows[limit - 1][3])) if len(rows) > limit else None
         return {"runs": found, "count": len(found), "next": more}
 
     def run(self, run_id: str, owner: str | None) -> Json:

@@ -240,6 +240,10 @@ def test_ollama_down_exits_4_and_the_old_index_still_answers(
     connection.close()
     code, _, told = run_cli("preindex", *words)
     assert code == 4, told
+    found = json.loads(run_cli("status", "--json")[1])
+    assert {one["source"]: one["state"] for one in found["sources"]} == {
+        f"run:{uuid_of(1)}": "ready", f"run:{uuid_of(2)}": "failed"
+    }  # fmt: skip
     code, out, _ = run_cli("search", "할인율", "--json")
     found = json.loads(out)
     assert code == 0
@@ -318,3 +322,22 @@ def test_the_documents_are_brought_to_the_store_that_is_named(
     assert code == 0
     assert hits[0]["source"] == "run:r-01"
     assert hits[0]["metadata"]["run_id"] == "r-01"
+
+
+def test_rows_of_an_unknown_embedder_are_never_taken_over(evals: Evals, run_cli: Cli, tmp_path: Path) -> None:
+    source = ("--source-db", str(as_json(tmp_path / "r.json", R01)), "--skip-user-guide")
+    preindex(run_cli, *source, "--embedding-model", "hash:64")
+    with evals.database.begin() as connection:
+        connection.exec_driver_sql("UPDATE rag_sources SET embedder = '{}'")
+    done = preindex(run_cli, *source, "--embedding-model", "hash:64")
+    assert (done["modified"], done["chunks_embedded"], done["chunks_reused"]) == (1, 3, 0)
+
+
+def test_another_kind_of_vector_index_is_made_although_nothing_changed(
+    evals: Evals, run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ("--source-db", str(as_json(tmp_path / "r.json", R01)), "--skip-user-guide")
+    preindex(run_cli, *source)
+    monkeypatch.setenv("EVALVAULT_RAG_PGVECTOR_INDEX", "none")
+    assert preindex(run_cli, *source)["unchanged"] == 1
+    assert rows(evals, "SELECT 1 FROM pg_class WHERE relname = 'idx_rag_documents_embedding'") == []
