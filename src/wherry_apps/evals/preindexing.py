@@ -92,10 +92,11 @@ class Preindexed:
         return {
             "scanned": tally.scanned, "new": tally.new, "modified": tally.modified, "metadata_only": 0, "renamed": 0,
             "deleted": tally.deleted, "unchanged": tally.unchanged, "failed": tally.failed,
-            "indexed": tally.new + tally.modified, "skipped": tally.unchanged, "chunks_embedded": tally.embedded,
-            "chunks_reused": tally.reused, "tokens": tally.tokens, "cost": tally.cost, "seconds": self.seconds, "into": self.into,
-            "embedder": self.embedder, "sources": self.sources,
-            "failures": tally.failures, "notes": tally.notes,
+            "indexed": tally.new + tally.modified, "skipped": tally.unchanged,
+            "chunks_embedded": tally.embedded, "chunks_reused": tally.reused,
+            "tokens": tally.tokens, "cost": tally.cost, "seconds": self.seconds,
+            "into": self.into, "embedder": self.embedder,
+            "sources": self.sources, "failures": tally.failures, "notes": tally.notes,
         }  # fmt: skip
 
 
