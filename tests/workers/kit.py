@@ -19,11 +19,19 @@ from wherry.moving.partition import Desk, Job, Part
 from wherry.space import Metric, Space
 from wherry.stores.archive import publish
 from wherry.stores.base import Index
+from wherry.stores.faiss import sidecar
 from wherry.stores.registry import open_source, open_target
 from wherry.testing.samples import sample
 
 DIMENSION, ROWS, GROUP = 8, 1200, 200
 SPACE = Space(dimension=DIMENSION, metric=Metric.L2)
+
+
+@contextmanager
+def _small_groups() -> Iterator[None]:
+    """Let files be written in row groups of GROUP records."""
+    with patch.object(publish, "PAGE_ROWS", GROUP), patch.object(sidecar, "_GROUP_ROWS", GROUP):
+        yield
 
 
 def fill(address: str, rows: int = ROWS, version: int = 0, group: int = 600) -> None:
@@ -33,7 +41,7 @@ def fill(address: str, rows: int = ROWS, version: int = 0, group: int = 600) -> 
     with store.exclusive():
         for start in range(0, rows, group):
             store.upsert(sample(min(group, rows - start), DIMENSION, version, start=start))
-        with patch.object(publish, "PAGE_ROWS", GROUP):
+        with _small_groups():
             store.finish(SPACE, Index())
     store.close()
 
@@ -44,7 +52,7 @@ def drop(address: str, first: int, rows: int) -> None:
     store.prepare(SPACE, Index(), 0)
     with store.exclusive():
         store.delete(sample(rows, DIMENSION, start=first).column("id"))
-        with patch.object(publish, "PAGE_ROWS", GROUP):
+        with _small_groups():
             store.finish(SPACE, Index())
     store.close()
 

@@ -26,6 +26,7 @@ PAIRS = {
     "archive to pgvector": ("{0}/one.parquet", "pgvector:#{1}_to"),
     "pgvector to faiss": ("pgvector:#{1}", "faiss:{0}/two#문서"),
     "pgvector to archive": ("pgvector:#{1}", "{0}/two.parquet"),
+    "faiss to archive": ("faiss:{0}/one#문서", "{0}/two.parquet"),
 }
 Around = Callable[[Part, Callable[[], Crossed]], Crossed]
 

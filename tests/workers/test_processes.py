@@ -18,7 +18,8 @@ from wherry.errors import NoSuchCollection
 from wherry.moving import sync as sync_module
 from wherry.testing.crash import Runner
 
-SAMPLED, CAMPAIGN = 2, 40
+SAMPLED, CAMPAIGN = 1, 40
+TARGETS = ("faiss:{}/two#문서", "{}/two.parquet")
 
 
 @pytest.fixture
@@ -67,9 +68,9 @@ def test_the_command_prints_one_object_and_the_ranges_are_in_the_journal(pair: t
     assert len(json.loads(listed.stdout)["plan"]["parts"]) == 2
 
 
-def _survive(folder: Path, rounds: int) -> None:
+def _survive(folder: Path, target: str, rounds: int) -> None:
     """Kill a run with its workers at random moments; resume; compare."""
-    source, target = f"{folder}/one.parquet", f"faiss:{folder}/two#문서"
+    source, target = f"{folder}/one.parquet", target.format(folder)
     with Runner({"WHERRY_HOME": f"{folder}/home"}, ["tests.workers.acts", "wherry.stores.faiss"]) as runner:
         kit.fill(source)
         for number in range(rounds):
@@ -97,11 +98,13 @@ def _is_worker(process: psutil.Process) -> bool:
     return orphan and "wherry.moving.worker" in (process.info["cmdline"] or [])
 
 
-def test_a_run_that_is_killed_with_its_workers_goes_on(tmp_path: Path) -> None:
-    _survive(tmp_path, SAMPLED)
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_run_that_is_killed_with_its_workers_goes_on(tmp_path: Path, target: str) -> None:
+    _survive(tmp_path, target, SAMPLED)
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(3600)
-def test_campaign_of_killed_runs(tmp_path: Path) -> None:
-    _survive(tmp_path, CAMPAIGN)
+@pytest.mark.parametrize("target", TARGETS)
+def test_campaign_of_killed_runs(tmp_path: Path, target: str) -> None:
+    _survive(tmp_path, target, CAMPAIGN)

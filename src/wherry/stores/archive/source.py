@@ -12,16 +12,16 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from wherry.errors import ArchiveCorrupt, SourceChanged
+from wherry.errors import ArchiveCorrupt
 from wherry.record import Page
 from wherry.space import Metric
 from wherry.stores.archive.card import Card
-from wherry.stores.archive.cutting import ranges, span
 from wherry.stores.archive.disk import CHUNK, ArchiveFile
 from wherry.stores.archive.form import Form
 from wherry.stores.archive.lookup import Lookup
 from wherry.stores.archive.splitter import corrupt
 from wherry.stores.base import ALL_KINDS, PAGE_ROWS, Capabilities, Collection, Hit, IdKind, Range, Touched
+from wherry.stores.cutting import ranges, span
 from wherry.stores.exact import checked, search_pages
 from wherry.where import Where
 
@@ -123,13 +123,11 @@ class ArchiveSource:
     def ranges(self, parts: int) -> list[Range]:
         """Cut a Parquet archive of ours between its row groups; other files cannot be cut."""
         groups = self.form.groups(self.file) if self.card.sealed else []
-        return ranges(groups, parts, self.file.size)
+        return ranges(groups, parts, str(self.file.size))
 
     def scan_range(self, part: Range, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Yield the records of one range in file order. Raises SourceChanged when it is another file by now."""
-        groups = span(part, self.form.groups(self.file), self.file.size)
-        if groups is None:
-            raise SourceChanged("the file is another one than the one that was cut", where=self.address)
+        groups = span(part, len(self.form.groups(self.file)), str(self.file.size), self.address)
         yield from self._unchanged(self.form.pages_of(self.file, self.card, rows, groups))
 
     def _unchanged(self, pages: Iterator[Page]) -> Iterator[Page]:

@@ -93,9 +93,12 @@ class Generation:
         width = 4 * self.card.dimension
         return self._vectors.floats_at(self.card.vectors_at + first * width, rows, self.card.dimension)
 
-    def pages(self, rows: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Yield (number of the first row, records), at most `rows` records and about 16 MiB at a time."""
-        for start, group in self.sidecar.groups():
+    def pages(self, rows: int, wanted: range | None = None) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield (number of the first row, records), at most `rows` records and about 16 MiB at a time.
+
+        wanted: the numbers of the sidecar's row groups, None for all.
+        """
+        for start, group in self.sidecar.groups(wanted=wanted):
             for part in pieces(group, rows, 4 * self.card.dimension):
                 yield start, self._batch(part, self.vectors(start, part.num_rows))
                 start += part.num_rows

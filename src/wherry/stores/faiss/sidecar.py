@@ -49,12 +49,20 @@ class Sidecar:
         """How many records the sidecar holds."""
         return int(self._footer.num_rows)
 
-    def groups(self, columns: list[str] | None = None) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Yield (number of the first row, rows) for one row group after the other."""
+    @property
+    def group_rows(self) -> list[int]:
+        """How many records each row group holds."""
+        found: list[int] = np.diff(self._starts).tolist()
+        return found
+
+    def groups(
+        self, columns: list[str] | None = None, wanted: range | None = None
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield (number of the first row, rows) of one row group after the other; wanted: their numbers, None = all."""
         # A reader of its own: one may not be used by two threads at a time.
         reader = self._reader()
-        for number, start in enumerate(self._starts[:-1].tolist()):
-            yield start, self._group(reader, number, columns)
+        for number in range(len(self._starts) - 1) if wanted is None else wanted:
+            yield int(self._starts[number]), self._group(reader, number, columns)
 
     def take(self, rows: np.ndarray, columns: list[str] | None = None) -> pa.RecordBatch:
         """Return some rows; `rows` ascend."""

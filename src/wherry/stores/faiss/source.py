@@ -11,7 +11,8 @@ import pyarrow as pa
 from wherry.errors import NoSuchCollection
 from wherry.record import Page, schema
 from wherry.space import Metric
-from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Hit, Touched
+from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Hit, Range, Touched
+from wherry.stores.cutting import ranges, span
 from wherry.stores.faiss.card import INDEX_FILE
 from wherry.stores.faiss.claims import OWN
 from wherry.stores.faiss.generation import Generation
@@ -72,6 +73,17 @@ class FaissSource:
     def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Yield all records in the order of the index."""
         for _, batch in self.generation.pages(rows):
+            yield Page(batch)
+
+    def ranges(self, parts: int) -> list[Range]:
+        """Cut the collection between row groups of its sidecar."""
+        return ranges(self.generation.sidecar.group_rows, parts, self.generation.folder.name)
+
+    def scan_range(self, part: Range, rows: int = PAGE_ROWS) -> Iterator[Page]:
+        """Yield the records of one range. Raises SourceChanged when another generation is live by now."""
+        live = self.generation
+        wanted = span(part, len(live.sidecar.group_rows), live.folder.name, self._shown)
+        for _, batch in live.pages(rows, wanted):
             yield Page(batch)
 
     def ids(self, rows: int = PAGE_ROWS) -> Iterator[pa.Array]:
