@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -31,11 +32,14 @@ class Documents:
 
     def __init__(self, database: wherry.AppDatabase, places: Places) -> None:
         self.database, self.places = database, places
+        # Of two that arrive together the second waits; another process is told that somebody is at work.
+        self._turn = threading.Lock()
 
     def update(self, folder: Path, allow_mass_delete: bool = False, owner: str = LOCAL) -> dict[str, Any]:
         """Make the common documents those of a folder; only what changed is embedded."""
         shelf = Shelf("common", folder)
-        return self._indexed(shelf, common_key(self.places), owner, None, allow_mass_delete)
+        with self._turn:
+            return self._indexed(shelf, common_key(self.places), owner, None, allow_mass_delete)
 
     def listed(self, hospital: str, owner: str | None) -> list[CheckupDocument]:
         """Return the documents of a hospital that belong to an owner; of everybody for None."""
@@ -111,7 +115,8 @@ class Documents:
             row.path: {"title": row.title or row.file_name, "uploaded_at": row.uploaded_at.isoformat()} for row in rows
         }
         shelf = Shelf(key, folder, {"hospital_id": hospital}, each)
-        return self._indexed(shelf, key, owner, hospital, True, rebuild)
+        with self._turn:
+            return self._indexed(shelf, key, owner, hospital, True, rebuild)
 
     def _indexed(
         self, shelf: Shelf, key: str, owner: str, hospital: str | None, allow_mass_delete: bool, rebuild: bool = False

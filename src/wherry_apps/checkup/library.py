@@ -96,15 +96,29 @@ class Library:
         address = reader.address
         backend = "local" if address == self.places.local else "cloud"
         here = address.partition(":")[0] not in ("llamacloud", "llamacloud+http", "llamacloud+https")
-        found = [*self._of_side(reader, address, question, wide)]
+        keys = self._hospital_keys(hospital, owner)
+        found = [*self._of_side(reader, address, question, wide)] if self._there(address, keys) else []
         common = [*self._of_documents(common_key(self.places), question, wide, "global")]
         # A document that was taken up anew supersedes what was moved of it.
         anew = self._documents.common_paths()
         found = [p for p in found if p.first("file_path", "file_name", "source") not in anew]
-        for key in self._hospital_keys(hospital, owner):
+        for key in keys:
             common += self._of_documents(key, question, wide, "hospital")
         offline = here and self.places.embeds_here
         return Searched(tuple(merged([*found, *common], k, self.places.floor)), backend, offline)
+
+    def _there(self, address: str, hospitals: list[str]) -> bool:
+        """Tell whether a library was moved here at all. Raises NotFound where there is nothing to ask."""
+        if address != str(self.places.prepared) or self.places.prepared.is_file():
+            return True
+        keys = [common_key(self.places), *hospitals]
+        if not any(read_manifest(self.places, key) for key in keys):
+            raise wherry.NotFound(
+                "there is no library yet",
+                where=str(self.places.root),
+                next="wherry checkup extract, or wherry checkup update FOLDER",
+            )
+        return False
 
     def _of_side(self, reader: Any, address: str, question: str, k: int) -> Iterator[Passage]:
         by_hand = address == self.places.local and read_manifest(self.places, LIBRARY) is None

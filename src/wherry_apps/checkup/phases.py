@@ -40,8 +40,9 @@ def extract(runs: Runs, source: Path | None, cloud: str | None, made_by: str | N
             write_export(found, places.export)
             said = {"shape": found.shape, "documents": len(found.items), "made_by": found.made_by}
         places = runs.places = places.agreed(cloud=address, made_by=made_by or said["made_by"])
+        origin = str(source) if source else str(wherry.Address.parse(address))
         report |= {
-            **said, "made_by": places.config.made_by, "from": str(source or address), "export": str(places.export),
+            **said, "made_by": places.config.made_by, "from": origin, "export": str(places.export),
             "bytes": places.export.stat().st_size, "sha256": sha256(places.export),
         }  # fmt: skip
     return report

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -214,10 +215,28 @@ def test_an_unknown_hospital_uses_the_common_library(client: TestClient, keys: d
     assert {source["source_type"] for source in last["sources"]} == {"global"}
 
 
-def test_requests_at_the_same_time_proceed(client: TestClient, keys: dict[str, Headers]) -> None:
+def test_requests_at_the_same_time_proceed(
+    client: TestClient, keys: dict[str, Headers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wherry_apps.checkup.library import Library
+
+    real, waits, go_on = Library.search, threading.Event(), threading.Event()
+
+    def slow(self: Library, question: str, *rest: object) -> object:
+        if question.startswith("느린"):
+            waits.set()
+            assert go_on.wait(60)
+        return real(self, question, *rest)
+
+    monkeypatch.setattr(Library, "search", slow)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda n: _asked(client, keys["a"])[-1]["done"], range(8)))
-    assert found == [True] * 8
+        first = pool.submit(_asked, client, keys["a"], message="느린 질문")
+        assert waits.wait(60)
+        # While one search does not end, others are answered.
+        assert [_asked(client, keys["a"])[-1]["done"] for _ in range(3)] == [True] * 3
+        assert not first.done()
+        go_on.set()
+        assert first.result()[-1]["done"] is True
 
 
 def test_a_failure_ends_the_stream_in_words(

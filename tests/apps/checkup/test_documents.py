@@ -128,6 +128,12 @@ def test_every_kind_is_read_with_its_places(tmp_path: Path) -> None:
     )
 
 
+def test_numbers_of_people_in_a_document_are_masked(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("보기: 900101-1234567 님의 공복혈당 108")
+    [found] = Shelf("x", tmp_path).documents()
+    assert found.read(found.bytes()).parts[0].text == "보기: [주민등록번호 가림] 님의 공복혈당 108"
+
+
 def test_chunks_end() -> None:
     document = wherry.Document("x", (wherry.Part("가" * 2500),))
     chunks = wherry.open_chunker(CHUNKER).cut(document)

@@ -100,6 +100,20 @@ def test_a_switch_is_seen_without_a_restart(database: wherry.AppDatabase, tmp_pa
         assert service.search("공복혈당")["backend"] == "cloud"
         phases.switch(runs, "local")
         assert service.search("공복혈당")["backend"] == "local"
+        # By hand, in the file of the service: it decides where the process has no variable of its own.
+        file = tmp_path / "s" / "config.env"
+        file.write_text(file.read_text().replace("=true", "=false"))
+        assert service.search("공복혈당")["backend"] == "cloud"
+
+
+def test_documents_alone_answer_too(database: wherry.AppDatabase, tmp_path: Path) -> None:
+    with Checkup(places(tmp_path / "alone")) as service:
+        with pytest.raises(wherry.NotFound, match="no library yet"):
+            service.search("골밀도")
+        (tmp_path / "docs").mkdir()
+        (tmp_path / "docs" / "a.md").write_text("골밀도 검사는 예순다섯 살부터 받습니다.")
+        service.documents.update(tmp_path / "docs")
+        assert _texts(service.search("골밀도 검사는 언제?")) == ["골밀도 검사는 예순다섯 살부터 받습니다."]
 
 
 def test_nothing_leaves_the_machine(where: Places, monkeypatch: pytest.MonkeyPatch) -> None:
