@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -10,15 +13,12 @@ import wherry
 
 F = TypeVar("F", bound=BaseModel)
 _MOST_SHOWN = 20
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _stored(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("holds a zero character, which PostgreSQL does not keep")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("holds lone surrogates, which are not Unicode") from None
+    if not storable(text):
+        raise ValueError("holds a zero character or a lone surrogate, which PostgreSQL does not keep")
     return text
 
 
@@ -30,7 +30,8 @@ def _named(text: str) -> str:
 
 Text = Annotated[str, Field(max_length=100_000), AfterValidator(_stored)]
 Named = Annotated[Text, AfterValidator(_named)]
-Id = Annotated[int, Field(ge=0, le=2**31 - 1)]
+MOST_ID = 2**31 - 1
+Id = Annotated[int, Field(ge=0, le=MOST_ID)]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Score = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Words = list[Text]
@@ -182,10 +183,39 @@ class QuestionFile(BaseModel):
 
 def validated(form: type[F], content: Any) -> F:
     """Return content as a form. Raises BadRecord, naming each field that does not fit, but never its value."""
+    unfit = list(unstorable(content))
+    if unfit:
+        raise wherry.BadRecord(
+            f"no column keeps these (zero characters, lone surrogates, NaN): {', '.join(unfit[:20])}",
+            left="nothing was written",
+            next="put them right and send all of it again",
+            fields=unfit,
+        )
     try:
         return form.model_validate(content)
     except ValidationError as error:
         raise refused(error) from None
+
+
+def unstorable(content: Any) -> Iterator[str]:
+    """Yield the place of every text or number of a JSON value that PostgreSQL keeps in no column."""
+    waiting: list[tuple[str, Any]] = [("", content)]
+    while waiting:
+        place, value = waiting.pop()
+        if (isinstance(value, str) and not storable(value)) or (isinstance(value, float) and not math.isfinite(value)):
+            yield place or "(whole)"
+        elif isinstance(value, Mapping):
+            named = {name: inner for name, inner in value.items() if storable(str(name))}
+            if len(named) < len(value):
+                yield place or "(whole)"
+            waiting += [(f"{place}.{name}" if place else str(name), inner) for name, inner in named.items()]
+        elif isinstance(value, list):
+            waiting += [(f"{place}.{n}" if place else str(n), inner) for n, inner in enumerate(value)]
+
+
+def storable(text: str) -> bool:
+    """Tell whether PostgreSQL keeps a text: no zero characters, no lone surrogates."""
+    return "\x00" not in text and not _SURROGATE.search(text)
 
 
 def refused(error: ValidationError) -> wherry.BadRecord:

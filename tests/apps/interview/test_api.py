@@ -29,6 +29,7 @@ OPERATIONS = [
 SECRET = "나루비밀"
 SEGMENT = {"segment_id": 1, "segment_order": 1, "question_text": "q", "answer_text": "a"}
 WRONG = ["segments.0.segment_order", "segments.0.answer_text"]
+BURIED = ["resume_parsed_data.a.1.b", "resume_parsed_data.a.0"]
 NOWHERE = "2147483000"
 
 
@@ -289,6 +290,9 @@ def test_a_full_result_row_as_the_seed_stores_it(client: TestClient, a: Tenant) 
         ("/companies", {"name": " ", "core_values": "x", "extra": 1}, ["name", "core_values", "extra"]),
         ("/companies", [], ["(whole)"]),
         ("/companies", {"name": "a\x00b"}, ["name"]),
+        ("/applicants", {"name": "x", "resume_parsed_data": {"a": ["\x00", {"b": "\ud800"}]}}, BURIED),
+        ("/companies", {"name": "x", "\ud800": {"a": "\x00"}}, ["(whole)"]),
+        ("/transcripts", {"segments": [SEGMENT], "persona_meta": {"deep": "\x00"}}, ["persona_meta.deep"]),
         ("/applicants", {"name": "x", "email": "nomail", "age": -1}, ["email", "age"]),
         ("/questions", {"question_type": "t", "question_text": "q", "difficulty_level": 6}, ["difficulty_level"]),
         ("/jobs", {"company_id": "x", "title": "t" * 501}, ["company_id", "title"]),
@@ -299,9 +303,60 @@ def test_a_full_result_row_as_the_seed_stores_it(client: TestClient, a: Tenant) 
 def test_bad_input_lists_every_field(
     client: TestClient, keys: wherry.Keys, owner: str, path: str, content: Any, fields: list[str]
 ) -> None:
-    answered = client.post(f"{AT}{path}", json=content, headers=bearing(keys.add(owner)))
+    headers = {**bearing(keys.add(owner)), "Content-Type": "application/json"}
+    answered = client.post(f"{AT}{path}", content=json.dumps(content), headers=headers)
     assert answered.status_code == 422, answered.text
     assert answered.json()["fields"] == fields
+
+
+HUGE = 10**30
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", f"/companies/{HUGE}", 404),
+        ("GET", "/companies/-1", 404),
+        ("DELETE", f"/jobs/{2**31}", 404),
+        ("GET", f"/companies?after={HUGE}", 422),
+        ("GET", f"/jobs?company_id={HUGE}", 422),
+        ("GET", "/sessions?status=gone", 422),
+        ("GET", "/questions?question_type=%00", 422),
+        ("GET", f"/sessions/{HUGE}/results", 404),
+        ("POST", f"/sessions/{HUGE}/evaluate", 404),
+        ("GET", f"/jobs/{HUGE}/comparison", 404),
+        ("POST", f"/transcripts?applicant_id={HUGE}", 404),
+        ("POST", f"/jobs/reembed?job_id={HUGE}", 404),
+    ],
+)
+def test_numbers_and_words_that_no_row_can_have(
+    client: TestClient, keys: wherry.Keys, owner: str, method: str, path: str, status: int
+) -> None:
+    body = [{"global_index": 0, "question": "q", "answer": "a"}] if "transcripts" in path else None
+    answered = client.request(method, AT + path, json=body, headers=bearing(keys.add(owner)))
+    assert answered.status_code == status, answered.text
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"name": NaN}', b'{"name": "x", "category_weights": {"a": Infinity}}', b"[" * 5_000, b"{", b"\xff", b""]
+)
+def test_what_is_no_json_of_ours_is_a_client_error(
+    client: TestClient, keys: wherry.Keys, owner: str, body: bytes
+) -> None:
+    headers = {**bearing(keys.add(owner)), "Content-Type": "application/json"}
+    answered = client.post(f"{AT}/companies", content=body, headers=headers)
+    assert answered.status_code in (400, 422), answered.text
+    search = client.post(f"{AT}/jobs/search", json={"query": "x", "job_id": HUGE}, headers=headers)
+    assert search.status_code == 422
+
+
+def test_names_of_files_and_titles_are_the_senders(client: TestClient, a: Tenant) -> None:
+    form = {"company_id": str(a.company), "title": "t\x00"}
+    files = {"file": ("../../etc/passwd", POST.encode())}
+    answered = client.post(f"{AT}/jobs/upload", files=files, data=form, headers=a.headers)
+    assert answered.status_code == 422
+    form["title"] = "t"
+    assert client.post(f"{AT}/jobs/upload", files=files, data=form, headers=a.headers).status_code == 201
 
 
 def test_files_are_refused_with_400_before_any_work(client: TestClient, a: Tenant) -> None:

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 import wherry
+from wherry_apps.interview.forms import storable
 from wherry_apps.interview.rules.text import clean
 
 MOST_BYTES = 10 * 1024 * 1024
@@ -52,7 +53,8 @@ def read(data: bytes, name: str) -> Post:
             fields=["file"],
             next="recognise the text first, then upload the result",
         )
-    return Post(text, hashlib.sha256(data).hexdigest(), name[:500])
+    # The name is the sender's: only what a column keeps of it is kept.
+    return Post(text, hashlib.sha256(data).hexdigest(), name[:500] if storable(name) else "")
 
 
 def _is_pdf(data: bytes) -> bool:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 import wherry
-from wherry_apps.interview.forms import JobForm
+from wherry_apps.interview.forms import JobForm, storable
 from wherry_apps.interview.rules.posts import Analysis
 from wherry_apps.interview.rules.text import Piece, chunks, clean
 from wherry_apps.interview.rules.weights import criteria, skills, weights
@@ -223,7 +223,7 @@ def _told(session: Session, job: Job, existing: bool = False, note: dict[str, An
 
 
 def _titled(title: str) -> str:
-    if not title.strip() or len(title) > 500:
+    if not title.strip() or len(title) > 500 or not storable(title):
         raise wherry.BadRecord("a title has 1 to 500 characters", fields=["title"], left="nothing was stored")
     return title.strip()
 

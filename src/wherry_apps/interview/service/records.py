@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 import wherry
 from wherry_apps.interview.forms import (
+    MOST_ID,
     ApplicantForm,
     CompanyForm,
     Form,
@@ -19,6 +20,7 @@ from wherry_apps.interview.forms import (
     ResultForm,
     SessionChange,
     SessionForm,
+    storable,
     validated,
 )
 from wherry_apps.interview.rules.evidence import quoted
@@ -85,8 +87,10 @@ def listed(
     on: Interview, owner: str | None, kind: str, filters: Mapping[str, Any], limit: int = 100, after: int = -1
 ) -> list[dict[str, Any]]:
     """Return records by id, at most `limit`, those after an id. filters: by column; None is no filter, 0 is one."""
-    if not 1 <= limit <= MOST:
-        raise wherry.BadRecord(f"limit is 1 to {MOST}", fields=["limit"])
+    wrong = [name for name, value in filters.items() if not _may_be(name, value)]
+    wrong += [name for name, bad in (("limit", not 1 <= limit <= MOST), ("after", abs(after) > MOST_ID)) if bad]
+    if wrong:
+        raise wherry.BadRecord(f"these cannot be: {', '.join(wrong)} (limit is 1 to {MOST})", fields=wrong)
     if kind == "applicants":
         return people.applicants(on, owner, filters.get("company_id"), limit, after)
     model = KINDS[kind].model
@@ -95,6 +99,15 @@ def listed(
     with on.session() as session:
         statement = sa.select(model).where(whose(model, owner), columns.id > after, *inside)
         return [shown(row) for row in session.scalars(statement.order_by(columns.id).limit(limit))]
+
+
+def _may_be(name: str, value: Any) -> bool:
+    """Tell whether a filter may have a value."""
+    if value is None:
+        return True
+    if name == "status":
+        return value in tuple(InterviewStatus)
+    return abs(value) <= MOST_ID if isinstance(value, int) else storable(str(value))
 
 
 def one(on: Interview, owner: str | None, kind: str, id: int, reveal: bool = False) -> dict[str, Any]:

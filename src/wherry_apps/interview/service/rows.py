@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 import wherry
+from wherry_apps.interview.forms import MOST_ID
 from wherry_apps.interview.tables import (
     Base,
     Company,
@@ -42,7 +43,8 @@ def whose(model: type[Base], owner: str | None) -> sa.ColumnElement[bool]:
 def fetched(session: Session, model: type[T], id: int, owner: str | None, *, lock: bool = False) -> T:
     """Return a row by its id. lock: nobody changes it before the transaction ends. Raises NotFound."""
     statement = sa.select(model).where(model.__table__.c.id == id, whose(model, owner))
-    found = session.scalar(statement.with_for_update() if lock else statement)
+    # A number that no id can be is nothing's; the database would call it an error.
+    found = session.scalar(statement.with_for_update() if lock else statement) if 0 <= id <= MOST_ID else None
     if found is None:
         raise wherry.NotFound(f"there is no {word(model)} {id}", where=f"{word(model)}_id")
     return found

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 import wherry
+from wherry_apps.interview.forms import MOST_ID
 from wherry_apps.interview.service import embedding
 from wherry_apps.interview.service.opened import Interview
 from wherry_apps.interview.service.rows import whose
@@ -17,6 +18,11 @@ from wherry_apps.interview.tables import Job, JobChunk
 
 METRICS = ("cosine", "l2", "ip")
 MOST = 100
+# Where pgvector is older than 0.8, the index is asked once and what it misses is found by comparing every row.
+_ITERATIVE = (
+    "SELECT set_config('hnsw.iterative_scan', 'strict_order', true) FROM pg_extension"
+    " WHERE extname = 'vector' AND string_to_array(extversion, '.')::int[] >= ARRAY[0, 8]"
+)
 _NAMES = {"l2": "l2_distance", "ip": "negative_inner_product"}
 
 
@@ -53,7 +59,12 @@ def search(
     job_id: only chunks of this job; 0 is a job like any other. Raises BadRecord for a query or settings that cannot
     be, and SpaceMismatch where every vector in question is of another embedder.
     """
-    wrong = [name for name, bad in (("top_k", not 1 <= top_k <= MOST), ("metric", metric not in METRICS)) if bad]
+    checks = {
+        "top_k": 1 <= top_k <= MOST,
+        "metric": metric in METRICS,
+        "job_id": job_id is None or abs(job_id) <= MOST_ID,
+    }
+    wrong = [name for name, fits in checks.items() if not fits]
     if wrong:
         raise wherry.BadRecord(f"top_k is 1 to {MOST}, metric one of {', '.join(METRICS)}", fields=wrong)
     vector = embedding.query_vector(on, query)
@@ -86,7 +97,7 @@ def nearest(
     }[metric](vector)
     found: list[Found] = []
     if not narrow and metric == "cosine":
-        session.execute(sa.text("SET LOCAL hnsw.iterative_scan = strict_order"))
+        session.execute(sa.text(_ITERATIVE))
         session.execute(sa.text(f"SET LOCAL hnsw.ef_search = {max(100, 2 * top_k)}"))
         found = _ordered(session, distance, inside, top_k, metric)
     if len(found) < top_k:
