@@ -14,7 +14,6 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 # Whoever asks sees guide and documents; runs belong to somebody.
 SHARED = "*"
 LOCAL = "local"
-STATES = ("ready", "indexing", "failed")
 VECTOR_INDEX = "idx_rag_documents_embedding"
 _EMPTY = text("'{}'::jsonb")
 _OWNER = text("'local'")

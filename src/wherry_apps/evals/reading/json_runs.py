@@ -80,11 +80,7 @@ def newest_first(runs: list[Json]) -> list[Json]:
 
 def _raw(run: Json) -> Raw:
     digest = blake2b(canonical(_plain(run)), digest_size=16).hexdigest()
-    return Raw(str(run["run_id"]), digest, partial(_itself, run))
-
-
-def _itself(run: Json) -> Json:
-    return run
+    return Raw(str(run["run_id"]), digest, partial(dict, run))
 
 
 def _plain(value: Any) -> Any:

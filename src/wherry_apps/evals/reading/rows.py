@@ -25,7 +25,6 @@ from wherry import BadAddress, BadRecord, StoreError, Unreachable
 from wherry_apps.evals.reading.assembling import COLUMNS, NEEDED, assembled
 from wherry_apps.evals.reading.base import PAGE, Raw
 from wherry_apps.evals.reading.marks import mark_of
-from wherry_apps.evals.runs import Json
 
 Rows = dict[str, list[dict[str, Any]]]
 _WAL = 2
@@ -158,7 +157,11 @@ class SqliteRuns(TableRuns):
             waiting = file.read(20)[18:19] == bytes([_WAL])
         alone = waiting and not self._path.with_name(self._path.name + "-wal").exists()
         options = "mode=ro&immutable=1" if alone else "mode=ro"
-        return sqlite3.connect(f"file:{quote(str(self._path))}?{options}", uri=True, check_same_thread=False)
+        place = f"file:{quote(str(self._path))}?{options}"
+        connection = sqlite3.connect(place, uri=True, check_same_thread=False, isolation_level=None)
+        # A page is several statements, which have to see one state of the file.
+        connection.execute("BEGIN")
+        return connection
 
     def _unreachable(self, error: exc.DBAPIError) -> Exception:
         return StoreError(f"the file cannot be read now: {_words(error)}", where=self.place)
@@ -189,7 +192,9 @@ class PostgresRuns(TableRuns):
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(
-            self._conninfo, connect_timeout=_CONNECT_S, options="-c default_transaction_read_only=on"
+            self._conninfo,
+            connect_timeout=_CONNECT_S,
+            options="-c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read",
         )
 
 
@@ -209,11 +214,7 @@ _RUNS = sa.table("evaluation_runs")
 
 def _raw(run: dict[str, Any], rows: Rows) -> Raw:
     digest = blake2b(repr((run, rows)).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    return Raw(str(run["run_id"]), digest, partial(_document, run, rows))
-
-
-def _document(run: dict[str, Any], rows: Rows) -> Json:
-    return assembled(run, rows)
+    return Raw(str(run["run_id"]), digest, partial(assembled, run, rows))
 
 
 def _words(error: exc.DBAPIError) -> str:
