@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 import wherry
 from tests.cli.commands import run_command
 from tests.routing.kit import made, put
-from wherry.errors import LossNotAccepted, Refused, Usage, WherryError
+from wherry.errors import Different, LossNotAccepted, Refused, Usage, WherryError
 from wherry.routing import migration
 from wherry.routing.book import Book
 from wherry.routing.migration import PHASES, Wanted, migrate, read_plan
+from wherry.testing.crash import Runner
+
+# Killed in the others by the campaign alone; all of them fail once in every run of the tests.
+_DAILY = ("copy", "compare", "switch")
+KILLED = [pytest.param(name, marks=[] if name in _DAILY else [pytest.mark.campaign]) for name in PHASES]
 
 
 @pytest.fixture
@@ -50,6 +56,50 @@ def test_it_goes_on_from_every_phase(wanted: Wanted, phase: str, monkeypatch: py
     done = migrate(wanted, heard=lambda p: begun.append(p.name) if p.state == "waiting" else None)
     assert done.done
     assert begun == list(PHASES[PHASES.index(phase) :])
+
+
+@pytest.fixture
+def asked(wanted: Wanted, tmp_path: Path) -> Wanted:
+    """The same with questions, so that the compare phase has something to do, and a page."""
+    queries = tmp_path / "questions.txt"
+    queries.write_text("혈당이 높으면?\n언제 금식하나요?\n결과표는 누구와 보나요?\n", encoding="utf-8")
+    more = {"queries": str(queries), "report": str(tmp_path / "compare.html"), "k": 2}
+    return wanted.model_copy(update=more)
+
+
+@pytest.mark.parametrize(
+    "phase", [pytest.param(p, marks=[] if p in _DAILY else [pytest.mark.campaign]) for p in PHASES]
+)
+def test_killed_in_a_phase_it_goes_on_from_there(asked: Wanted, phase: str, shared_home: Path, tmp_path: Path) -> None:
+    log = tmp_path / "begun"
+    with Runner({"WHERRY_HOME": str(shared_home)}, ["tests.routing.moving_on", "wherry.moving.sync"]) as runner:
+        ending = runner.call("tests.routing.moving_on:begun", asked.model_dump(), phase, str(log))
+        assert ending.killed
+        assert log.read_text().splitlines() == list(PHASES[: PHASES.index(phase) + 1])
+        ending = runner.call("tests.routing.moving_on:begun", asked.model_dump(), "", str(log))
+    assert ending.error == ""
+    assert ending.value == list(PHASES[PHASES.index(phase) :])
+    assert wherry.verify(asked.source, asked.target).equal
+    with wherry.route("welno") as reader:
+        assert reader.address == asked.target
+    assert Path(str(asked.report)).read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_answers_below_the_bar_end_it_before_the_switch(asked: Wanted) -> None:
+    migrate(asked, until="copy")
+    store = wherry.open_target(asked.target)
+    card = store.describe()
+    store.delete(pa.array(["g-0"]))
+    store.finish(card.space, card.index)
+    store.close()
+    kept = migration._stands
+    # As if the copy had been found to stand: what is compared is what readers would get.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migration, "_stands", lambda name, plan: name == "copy" or kept(name, plan))
+        with pytest.raises(Different, match="worse than the plan allows"):
+            migrate(asked)
+    with Book() as book:
+        assert book.find("welno") is None
 
 
 def test_done_means_nothing_to_do(wanted: Wanted) -> None:
