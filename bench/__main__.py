@@ -29,6 +29,7 @@ CASES = (
     "embedding",
     "korean",
     "search",
+    "hybrid",
     "indexing",
     "compare",
     "workers",

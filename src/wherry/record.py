@@ -90,11 +90,13 @@ class Native:
 
     def take(self, rows: pa.Array) -> Native:
         """Return some rows, by number."""
-        return self._with(self.rows.take(rows))
+        known = self._known_ids
+        return self._with(self.rows.take(rows), None if known is None else known.take(rows))
 
     def slice(self, start: int, rows: int) -> Native:
         """Return some rows; nothing is copied."""
-        return self._with(self.rows.slice(start, rows))
+        known = self._known_ids
+        return self._with(self.rows.slice(start, rows), None if known is None else known.slice(start, rows))
 
     @staticmethod
     def joined(parts: Sequence[Native]) -> Native | None:
@@ -103,10 +105,23 @@ class Native:
         if any(part.form != first.form for part in parts):
             return None
         rows = pa.chunked_array([chunk for part in parts for chunk in part.rows.chunks], type=pa.binary())
-        return Native(first.form, rows, all(part.plain for part in parts), first._identify, first._decode)
+        whole = Native(first.form, rows, all(part.plain for part in parts), first._identify, first._decode)
+        known = [part._known_ids for part in parts if part._known_ids is not None]
+        if len(known) == len(parts):
+            whole.__dict__["ids"] = pa.concat_arrays(known)
+        return whole
 
-    def _with(self, rows: pa.ChunkedArray) -> Native:
-        return Native(self.form, rows, self.plain, self._identify, self._decode)
+    @property
+    def _known_ids(self) -> pa.Array | None:
+        """The ids where they were found before: a part need not look for its own again."""
+        found: pa.Array | None = self.__dict__.get("ids")
+        return found
+
+    def _with(self, rows: pa.ChunkedArray, ids: pa.Array | None) -> Native:
+        part = Native(self.form, rows, self.plain, self._identify, self._decode)
+        if ids is not None:
+            part.__dict__["ids"] = ids
+        return part
 
 
 class Page:

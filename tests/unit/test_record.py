@@ -9,7 +9,18 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherry.record import Page, Record, Reject, dimension_of, from_records, make_batch, schema, to_records, vectors_of
+from wherry.record import (
+    Native,
+    Page,
+    Record,
+    Reject,
+    dimension_of,
+    from_records,
+    make_batch,
+    schema,
+    to_records,
+    vectors_of,
+)
 from wherry.testing.strategies import batches, records
 
 
@@ -71,3 +82,25 @@ def test_columns_of_another_string_type_are_cast() -> None:
 def test_a_page_accounts_for_its_rejects() -> None:
     page = Page(from_records([Record("a", [1.0])]), [Reject("b", "MissingVector")])
     assert page.read == 2
+
+
+def test_parts_of_rows_as_they_arrived_know_their_ids() -> None:
+    asked: list[int] = []
+
+    def identify(rows: pa.ChunkedArray) -> pa.Array:
+        asked.append(len(rows))
+        return rows.combine_chunks().cast(pa.string())
+
+    rows = [pa.chunked_array([pa.array([b"a", b"b"]), pa.array([b"c"])]), pa.chunked_array([pa.array([b"d"])])]
+
+    def decode(rows: pa.ChunkedArray) -> pa.RecordBatch:
+        raise AssertionError("nobody asked for the records")
+
+    parts = [Native("letters", each, True, identify, decode) for each in rows]
+    assert [part.ids.to_pylist() for part in parts] == [["a", "b", "c"], ["d"]]
+    whole = Native.joined(parts)
+    assert whole is not None
+    assert whole.slice(1, 3).take(pa.array([2, 0])).ids.to_pylist() == ["d", "b"]
+    assert asked == [3, 1]
+    fresh = Native("letters", rows[0], True, identify, decode)
+    assert fresh.slice(1, 2).ids.to_pylist() == ["b", "c"]

@@ -174,4 +174,7 @@ def _duplicates(ids: list[str], repeated: np.ndarray) -> list[Reject]:
 
 
 def _pick(load: Load, mask: np.ndarray) -> Load:
-    return load if mask.all() else load.take(np.flatnonzero(mask))
+    if mask.all():
+        return load
+    # Taking nothing would still join what is in several parts.
+    return load.take(np.flatnonzero(mask)) if mask.any() else load.slice(0, 0)
