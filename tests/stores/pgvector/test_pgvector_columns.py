@@ -11,6 +11,7 @@ import pytest
 
 import wherry
 from tests.stores.pgvector.pgtables import run, source
+from wherry.stores.pgvector.filters import Filter, leading
 from wherry.where import matches, parse
 
 ROWS = 400
@@ -96,3 +97,30 @@ def test_k_of_one_persons_rows_come_although_others_are_nearer(table: str) -> No
     assert len(found) == 10
     assert [hit.id for hit in found] == [hit.id for hit in true]
     assert {hit.metadata["user_id"] for hit in found} == {7}
+
+
+def test_a_key_of_the_json_is_asked_of_the_json_alone(table: str) -> None:
+    with source(table) as store:
+        ground = store._searching._now().ground
+    filtered = Filter(ground.metadata or "", 2, direct=ground.direct, held=ground.held, fields=ground.fields)
+    assert "jsonb_build_object" not in filtered.condition(parse({"made.by": "m1"}))
+    assert ground.held in filtered.condition(parse({"made.by": "m1"}))
+    # `word` is a column that may be null: both have a say.
+    assert ground.held not in filtered.condition(parse({"word": "w1"}))
+
+
+@pytest.mark.parametrize(
+    ("where", "part"),
+    [
+        ({"user_id": 7}, {"user_id": 7}),
+        ({"user_id": 7, "made.by": "m1"}, {"$and": [{"user_id": 7}]}),
+        ({"made.by": "m1"}, None),
+        ({"$or": [{"user_id": 7}, {"made.by": "m1"}]}, None),
+        ({"$or": [{"user_id": 7}, {"user_id": 8}]}, {"$or": [{"user_id": 7}, {"user_id": 8}]}),
+        ({"$not": {"user_id": 7}}, None),
+    ],
+)
+def test_the_part_of_a_condition_that_an_index_of_a_column_serves(
+    where: dict[str, Any], part: dict[str, Any] | None
+) -> None:
+    assert leading(parse(where), frozenset({"user_id"})) == (None if part is None else parse(part))

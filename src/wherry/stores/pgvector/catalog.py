@@ -21,6 +21,8 @@ from wherry.stores.pgvector import fields
 from wherry.stores.pgvector.shapes import PLAIN_SHAPE, ROLES, Shape, recognised, roles_in
 
 NAME_BYTES = 63
+# What a search calls the JSON column of a table whose metadata is more than it: fields are in the metadata too.
+HELD = sql.Identifier("wherry_held")
 TEXT_TYPES = frozenset({"text", "varchar"})
 INTEGER_TYPES = {"int2": 2, "int4": 4, "int8": 8}
 ID_TYPES = TEXT_TYPES | INTEGER_TYPES.keys() | {"uuid"}
@@ -144,6 +146,8 @@ class Table:
         if not self.fields:
             return self.rows
         beside = [sql.SQL("{} AS {}").format(c.quoted, c.beside) for c in self.fields]
+        if self.stores_metadata and self.metadata is not None:
+            beside.append(sql.SQL("{} AS {}").format(self.metadata.quoted, HELD))
         return sql.SQL("(SELECT xmin, {}, {} FROM {} WHERE {}) AS records").format(
             self.shown, sql.SQL(", ").join(beside), self.quoted, self.condition
         )

@@ -50,13 +50,15 @@ class Filter:
     """A condition while it becomes SQL.
 
     column: the metadata as jsonb, quoted. values: the parameters, numbered from `first`. direct: keys that are decided
-    by columns.
+    by columns. held: the part of the metadata that is stored as JSON, which decides every key but those in `fields`.
     """
 
     column: str
     first: int
     values: list[Any] = field(default_factory=list)
     direct: Mapping[str, Direct] = field(default_factory=dict)
+    held: str = ""
+    fields: frozenset[str] = frozenset()
 
     def condition(self, where: Where) -> str:
         """Return an expression that is true for the rows that satisfy a condition, and false or null for others.
@@ -131,9 +133,10 @@ class Filter:
 
     def _value(self, key: str) -> str:
         """Return what a key leads to as jsonb, null where it leads nowhere."""
-        found = [
-            f"({' -> '.join([self.column, *(f'{self._put(step)}::text' for step in path)])})" for path in paths(key)
-        ]
+        # Putting fields and JSON together for every row costs more than all the rest.
+        alone = self.held and not any(path[0] in self.fields for path in paths(key))
+        column = self.held if alone else self.column
+        found = [f"({' -> '.join([column, *(f'{self._put(step)}::text' for step in path)])})" for path in paths(key)]
         return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
 
     def _put(self, value: Any) -> str:
@@ -183,6 +186,15 @@ def served(where: Where, gin: bool, ordered: frozenset[str], columns: frozenset[
             return all(served(each, gin, ordered, columns) for each in of)
         case Not():
             return False
+
+
+def leading(where: Where, columns: frozenset[str]) -> Where | None:
+    """Return the part of a condition that the index of a column serves: whatever satisfies all satisfies it too."""
+    if served(where, False, frozenset(), columns):
+        if isinstance(where, All):
+            return All(tuple(each for each in where.of if served(each, False, frozenset(), columns)))
+        return where
+    return None
 
 
 def _several(value: Any) -> Sequence[Scalar]:

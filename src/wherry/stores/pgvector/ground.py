@@ -14,7 +14,7 @@ from wherry.space import Metric, Space
 from wherry.stores.layouts import LLAMAINDEX, PLAIN
 from wherry.stores.layouts.llamaindex import CONTENT, EMPTY, KEPT, OWNERS, TYPE
 from wherry.stores.pgvector import fields
-from wherry.stores.pgvector.catalog import Table
+from wherry.stores.pgvector.catalog import HELD, Table
 from wherry.stores.pgvector.filters import Direct
 
 OPERATORS = {Metric.COSINE: "<=>", Metric.L2: "<->", Metric.IP: "<#>", Metric.L1: "<+>"}
@@ -87,6 +87,16 @@ class Ground:
     pages: float
     direct: Mapping[str, Direct] = field(default_factory=dict)
     led: frozenset[str] = frozenset()
+
+    @property
+    def held(self) -> str:
+        """The stored part of metadata that fields are put into as well, as jsonb, quoted; "" where it is all of it."""
+        return f"({HELD.as_string(None)})::jsonb" if self.table.fields and self.table.stores_metadata else ""
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The keys of the metadata that are columns."""
+        return frozenset(column.name for column in self.table.fields)
 
     @property
     def may_hold_nul(self) -> bool:

@@ -31,7 +31,7 @@ from wherry.stores.exact import Query, checked, search_pages, similarity
 from wherry.stores.hits import as_records
 from wherry.stores.lexical import FusedHit, Fusion
 from wherry.stores.pgvector.catalog import Table
-from wherry.stores.pgvector.filters import Filter, NotNative, require_native, served
+from wherry.stores.pgvector.filters import Filter, NotNative, leading, require_native, served
 from wherry.stores.pgvector.fusing import FusedStatements, Placed, parameters_of, placed
 from wherry.stores.pgvector.ground import Ground
 from wherry.stores.pgvector.jsonb import RESERVED, from_column
@@ -206,7 +206,7 @@ class Searching:
         if asked.where is None or asked.condition is None:
             return 1
         fraction = self._fraction(connection, known, asked.condition, asked.parameters)
-        if served(asked.where, False, frozenset(), ground.led) and self._few(connection, known, asked):
+        if self._few(connection, known, asked):
             return 0
         found_at_once = served(asked.where, ground.contained, ground.ordered, ground.led)
         if fraction * ground.rows < (_FEW_FOUND if found_at_once else max(_FEW_SCANNED, _RARE * ground.rows)):
@@ -215,8 +215,13 @@ class Searching:
 
     def _few(self, connection: psycopg.Connection, known: _Known, asked: _Question) -> bool:
         """Tell whether the rows that an index of a column finds are few: counted, for one person's are in no sample."""
-        statement = known.statements.counted(asked.condition or "true", _FEW_FOUND)
-        return bool(_fetched(connection, statement, asked.parameters, prepare=False)[0][0] < _FEW_FOUND)
+        part = leading(asked.where, known.ground.led) if asked.where is not None else None
+        if part is None:
+            return False
+        filtered = _filter(known.ground)
+        statement = known.statements.counted(filtered.condition(part), _FEW_FOUND)
+        parameters = [asked.parameters[0], *filtered.values]
+        return bool(_fetched(connection, statement, parameters, prepare=False)[0][0] < _FEW_FOUND)
 
     def _fraction(self, connection: psycopg.Connection, known: _Known, condition: str, values: list[Any]) -> float:
         """Return about which part of the rows satisfies a condition, from a sample that is kept for a minute."""
@@ -242,9 +247,14 @@ def _question(ground: Ground, query: Query, where: Where | None) -> _Question | 
             if not matches(where, None):
                 return None
         else:
-            filtered = Filter(ground.metadata, 2, direct=ground.direct)
+            filtered = _filter(ground)
             condition, values = filtered.condition(where), filtered.values
     return _Question(query, where, condition, [Asked.of(query.vector), *values])
+
+
+def _filter(ground: Ground) -> Filter:
+    """Return what makes conditions for a table that has metadata; $1 is the vector."""
+    return Filter(ground.metadata or "", 2, direct=ground.direct, held=ground.held, fields=ground.fields)
 
 
 def _fetched(connection: psycopg.Connection, statement: str, parameters: list[Any], prepare: bool) -> list[Any]:
