@@ -112,6 +112,19 @@ def test_messages_are_counted_as_requests_are(serving: Serving, a: Tenant) -> No
     assert ended.value.code == 1013
 
 
+def test_a_key_that_is_removed_ends_its_sockets(talking: TestClient, keys: Keys, a: Tenant) -> None:
+    with talking.websocket_connect(PATH, headers=a.headers) as socket:
+        socket.receive_json()
+        socket.send_json({"n": 1})
+        assert socket.receive_json() == {"n": 1}
+        keys.remove(a.key.split("_")[1])
+        socket.send_json({"n": 2})
+        assert socket.receive_json()["error"] == "Unauthorized"
+        with pytest.raises(WebSocketDisconnect) as ended:
+            socket.receive_json()
+    assert ended.value.code == 1008
+
+
 @pytest.mark.parametrize(("data", "code"), [("[1]", 1003), ("{", 1003), ("x" * 1_001, 1009)])
 def test_what_is_no_message_ends_it(talking: TestClient, a: Tenant, data: str, code: int) -> None:
     with talking.websocket_connect(PATH, headers=a.headers) as socket:

@@ -64,6 +64,9 @@ def _rule(kind: str) -> Callable[..., AsyncIterator[Caller]]:
         if caller is None:
             raise no_key()
         request.scope["wherry.caller"] = caller
+        if request.scope["type"] == "websocket":
+            # A socket may outlive its key: each message asks again (see sockets.py).
+            request.scope["wherry.still"] = lambda: service.keys.find(given.credentials) == caller
         service.limits.take(caller.key)
         _require(kind, caller)
         if "route" in request.path_params and not caller.may_see(request.path_params["route"]):

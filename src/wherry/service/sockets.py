@@ -6,14 +6,15 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from wherry.errors import WherryError
 from wherry.service.failing import Refusal, told
 
 PROTOCOL = "wherry"
-# RFC 6455: a message that cannot be understood; the registry of IANA: try again later.
-_UNREADABLE, _LATER = 1003, 1013
+# RFC 6455: a message that cannot be understood, one that is not allowed; the registry of IANA: try again later.
+_UNREADABLE, _FORBIDDEN, _LATER = 1003, 1008, 1013
 
 
 async def open_socket(socket: WebSocket) -> None:
@@ -25,8 +26,8 @@ async def open_socket(socket: WebSocket) -> None:
 async def socket_messages(socket: WebSocket) -> AsyncIterator[dict[str, Any]]:
     """Yield each message as an object until the other side is gone.
 
-    Every message counts as a request of the key. A key that sends too many, or what is no JSON object, is told so
-    and the socket is closed.
+    Every message counts as a request of the key, which must still open what it opened. A key that was removed, that
+    sends too many, or what is no JSON object, is told so and the socket is closed.
     """
     limits, caller = socket.app.state.service.limits, socket.scope["wherry.caller"]
     while socket.client_state is WebSocketState.CONNECTED:
@@ -43,6 +44,9 @@ async def socket_messages(socket: WebSocket) -> AsyncIterator[dict[str, Any]]:
         except (ValueError, KeyError):
             # KeyError: the message is binary.
             message = None
+        if not await run_in_threadpool(socket.scope["wherry.still"]):
+            await _farewell(socket, "Unauthorized", "this key opens nothing any more", _FORBIDDEN)
+            return
         if not isinstance(message, dict):
             await _farewell(socket, "Usage", "a message is one JSON object", _UNREADABLE)
             return

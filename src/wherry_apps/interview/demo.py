@@ -1,7 +1,7 @@
 """The story of `wherry interview demo`: posts come in, chunks are found, interviews are held, applicants compared.
 
-It plays in a schema of its own of the embedded database, which is dropped and made anew each time; no key and no
-network are needed. One interview loses its connection on the way and goes on where it stopped.
+It plays in a schema of its own, which is dropped and made anew each time; no key and no network are needed. One
+interview loses its connection on the way and goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def play(json: bool) -> int:
     began = time.monotonic()
     on = Interview(embedder="hash:1024", chat="offline", schema=SCHEMA)
     try:
-        told = _Told(json)
+        told = _Told()
         found = _story(on, told)
     finally:
         on.close()
@@ -39,8 +39,8 @@ def play(json: bool) -> int:
 class _Told:
     """What is told of the story."""
 
-    def __init__(self, silent: bool) -> None:
-        self.silent, self.lines = silent, []
+    def __init__(self) -> None:
+        self.lines: list[Any] = []
 
     def chapter(self, title: str, lines: list[Any]) -> None:
         """Tell a chapter."""

@@ -105,7 +105,9 @@ class _Work:
 
     def __init__(self, connection: Connection, aside: Aside) -> None:
         self.connection, self.aside = connection, aside
-        self.so_far, self.set_aside, self.made = Carried(), [], []
+        self.so_far = Carried()
+        self.set_aside: list[dict[str, Any]] = []
+        self.made: list[str] = []
         self.whole: dict[str, int] = dict.fromkeys(TABLES, 0)
 
     def table(self, name: str) -> None:
