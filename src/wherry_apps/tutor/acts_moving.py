@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wherry import put_result
+from wherry import Usage, put_result
 from wherry_apps.tutor import older
 from wherry_apps.tutor.acts import LISTED, table
 from wherry_apps.tutor.comparing import Bars, Comparing, require_two
@@ -32,10 +32,13 @@ def move(
     return found.exit_code
 
 
-def switch(llm: str | None, store: str | None, embedder: str | None, url: str | None, json: bool) -> int:
+def switch(
+    llm: str | None, store: str | None, embedder: str | None, threshold: list[str] | None, url: str | None, json: bool
+) -> int:
     """Use another model, store or embedder."""
+    least = None if not threshold else dict(map(_threshold, threshold))
     with open_service(url, check=False) as tutor:
-        found = tutor.moving.switch(llm=llm, store=store, embedder=embedder)
+        found = tutor.moving.switch(llm=llm, store=store, embedder=embedder, thresholds=least)
     return put_result(found, _settings(found), json)
 
 
@@ -143,6 +146,14 @@ def migrate(table_name: str | None, url: str | None, json: bool) -> int:
     ]
     put_result(found.to_dict(), lines, json)
     return found.exit_code
+
+
+def _threshold(pair: str) -> tuple[str, float]:
+    kind, _, value = pair.partition("=")
+    try:
+        return kind, float(value)
+    except ValueError:
+        raise Usage(f"{pair!r} is no threshold", next="write KIND=VALUE, such as question=0.5") from None
 
 
 def _settings(found: dict[str, Any]) -> list[Any]:

@@ -227,8 +227,10 @@ def explain_stream(body: Explain, service: Service, caller: Reading) -> Streamin
 
 @router.get("/documents")
 def list_documents(service: Service, caller: Reading) -> dict[str, Any]:
-    """Return the study documents."""
-    return {"documents": service.documents.list()}
+    """Return the study documents; where their files lie is for operators."""
+    found = service.documents.list()
+    hidden = () if caller.operator else ("path", "sha256")
+    return {"documents": [{key: value for key, value in one.items() if key not in hidden} for one in found]}
 
 
 @router.post("/documents")

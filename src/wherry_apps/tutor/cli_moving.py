@@ -59,6 +59,10 @@ def switch(
     llm: Annotated[str | None, typer.Option(metavar="SPEC", help="Chat model.", show_default=False)] = None,
     store: Annotated[str | None, typer.Option(metavar="STORE", show_default=False)] = None,
     embedder: Annotated[str | None, typer.Option(metavar="SPEC", show_default=False)] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND=VALUE", help="question, document or drafting, such as question=0.5."),
+    ] = None,
     url: Url = None,
     json: Json = False,
     debug: Debug = False,
@@ -71,7 +75,7 @@ def switch(
     """
     from wherry_apps.tutor import acts_moving as acts
 
-    return partial(acts.switch, llm, store, embedder, url, json)
+    return partial(acts.switch, llm, store, embedder, threshold, url, json)
 
 
 def settings(url: Url = None, json: Json = False, debug: Debug = False) -> Job:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from wherry import BadAnswer, Message, StoreError
+from wherry import BadAnswer, Message, StoreError, WherryError
 from wherry_apps.tutor import offline
 from wherry_apps.tutor.bank import Bank
 from wherry_apps.tutor.points import DOCUMENT, indexed_text
@@ -63,7 +63,7 @@ class Explaining:
             if not text:
                 raise BadAnswer("the model answered nothing")
         except _FAILED as error:
-            return self._without(question, passages, least, error.what)
+            return self._without(question, passages, least, error)
         self._keep(question, text, now.llm)
         return _told(question, text, now.llm, passages, least)
 
@@ -82,11 +82,12 @@ class Explaining:
                 pieces.append(piece)
                 yield {"piece": piece}
         except _FAILED as error:
-            yield {"done": True, "replaces": True, **self._without(question, passages, least, error.what)}
+            yield {"done": True, "replaces": True, **self._without(question, passages, least, error)}
             return
         text = "".join(pieces).strip()
         if not text:
-            yield {"done": True, **self._without(question, passages, least, "the model answered nothing")}
+            nothing = BadAnswer("the model answered nothing")
+            yield {"done": True, **self._without(question, passages, least, nothing)}
             return
         self._keep(question, text, now.llm)
         yield {"done": True, **_told(question, text, now.llm, passages, least)}
@@ -101,9 +102,11 @@ class Explaining:
         return question, [_passage(hit) for hit in found["hits"]], least
 
     def _without(
-        self, question: dict[str, Any], passages: list[dict[str, Any]], least: float, why: str
+        self, question: dict[str, Any], passages: list[dict[str, Any]], least: float, error: WherryError
     ) -> dict[str, Any]:
         text = offline.explanation(question, passages)
+        # The kind alone: what a model's server says may name hosts, and students read this.
+        why = (type(error).__doc__ or "").strip().splitlines()[0]
         return _told(question, text, offline.OFFLINE, passages, least) | {"why_offline": why}
 
     def _keep(self, question: dict[str, Any], text: str, model: str) -> None:
@@ -137,7 +140,7 @@ def _told(
     question: dict[str, Any], text: str, model: str, passages: list[dict[str, Any]], least: float
 ) -> dict[str, Any]:
     return {
-        "question": question["id"], "explanation": text, "model": model,
+        "question": question["id"], "explanation": text, "model": model.partition("?")[0],
         "passages": [{key: one[key] for key in ("id", "title", "similarity")} for one in passages],
         "threshold": least,
     }  # fmt: skip

@@ -6,8 +6,8 @@ Nothing is deleted on the way. The old side stays as it is until `retire`, which
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,8 +28,9 @@ from wherry import (
     Usage,
 )
 from wherry_apps.tutor.reembedding import reembed
+from wherry_apps.tutor.renumbering import renumbered
 from wherry_apps.tutor.resources import Resources
-from wherry_apps.tutor.switches import STORES, address_of, folder
+from wherry_apps.tutor.switches import STORES, THRESHOLDS, Switches, address_of, folder
 from wherry_apps.tutor.tables import Checkpoint, Comparison
 
 LLM, STORE = "llm", "store"
@@ -42,8 +43,10 @@ _NAME = "letters, digits, '-', '_' and '.', at most 60"
 class Moved:
     """What a move did. copied: vectors were copied; else they were made anew by `embedder`.
 
-    verified: the word of the weakest check that covers the whole target (`deep`: both sides value by value).
-    zero: vectors of length zero; overlap: mean share of the same ten nearest, over `sample` questions.
+    verified: the word of the weakest check that covers the whole target (`deep`: both sides value by value;
+    `texts`: ids, texts and payloads, where vectors were made anew).
+    renumbered: points of earlier versions that were given their question's number. zero: vectors of length zero.
+    overlap: mean share of the same ten nearest, over `sample` questions.
     """
 
     source: str
@@ -61,6 +64,7 @@ class Moved:
     overlap: float | None
     sample: int
     seconds: float
+    renumbered: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -100,38 +104,37 @@ class Moving:
         now = self._resources.switches()
         name = collection or now.collection
         ends = [address_of(one, name, self._db) for one in (source, target)]
-        with _opened(ends[0]) as from_:
-            space = from_.describe().space
-        made = self._resources.embedder(embedder or now.embedder)
-        if _same_space(space, made.space()):
-            if not graph:
-                _made_flat(ends, space)
-            return self._copied(ends, made.spec)
-        if embedder is None and space.model is not None:
-            raise Refused(
-                f"the vectors of {ends[0]} are of {space.model}, those in use of {made.spec}",
-                left="nothing was moved",
-                next="name the embedder of the target with --embedder: its vectors are made anew from the texts",
-            )
-        return self._made_anew(ends, made)
+        with renumbered(ends[0]) as (found, count):
+            moved = self._moved((found, ends[1]), embedder, now, graph)
+        return replace(moved, source=str(ends[0]), renumbered=count)
 
     def switch(
-        self, *, llm: str | None = None, store: str | None = None, embedder: str | None = None
+        self,
+        *,
+        llm: str | None = None,
+        store: str | None = None,
+        embedder: str | None = None,
+        thresholds: Mapping[str, float] | None = None,
     ) -> dict[str, Any]:
         """Use another chat model, store or embedder from now on; it is looked at first.
 
+        thresholds: `question`, `document`, `drafting` -> the least similarity; those left out are the usual ones.
         Raises Refused for a retired one, SpaceMismatch where the collection in the store is of another embedder.
         """
         wanted = {name: value for name, value in ((LLM, llm), (STORE, store), ("embedder", embedder)) if value}
-        if not wanted:
-            raise Usage("nothing to switch", next="name --llm, --store or --embedder")
+        if not wanted and thresholds is None:
+            raise Usage("nothing to switch", next="name --llm, --store, --embedder or --threshold")
+        for kind, least in (thresholds or {}).items():
+            if kind not in THRESHOLDS or not -1 <= least <= 1:
+                raise Usage(f"{kind}={least} is no threshold", next=f"use {', '.join(THRESHOLDS)} with a value up to 1")
         for value in wanted.values():
             self._resources.switches().require_in_use(value)
         if llm is not None:
             self._resources.chat(llm)
         if store or embedder:
             self._resources.points(store, embedder).check()
-        now = self._resources.board.set(**wanted)
+        more = {} if thresholds is None else {"thresholds": dict(thresholds)}
+        now = self._resources.board.set(**wanted, **more)
         return {**now.stored(), "overruled": list(now.overruled)}
 
     def checkpoint(self, name: str, stage: str = "") -> dict[str, Any]:
@@ -232,6 +235,22 @@ class Moving:
             session.flush()
             return made.id
 
+    def _moved(self, ends: Sequence[Address], embedder: str | None, now: Switches, graph: bool) -> Moved:
+        with _opened(ends[0]) as from_:
+            space = from_.describe().space
+        made = self._resources.embedder(embedder or now.embedder)
+        if _same_space(space, made.space()):
+            if not graph:
+                _made_flat(ends, space)
+            return self._copied(ends, made.spec)
+        if embedder is None and space.model is not None:
+            raise Refused(
+                f"the vectors of {ends[0]} are of {space.model}, those in use of {made.spec}",
+                left="nothing was moved",
+                next="name the embedder of the target with --embedder: its vectors are made anew from the texts",
+            )
+        return self._made_anew(ends, made)
+
     def _copied(self, ends: Sequence[Address], spec: str) -> Moved:
         done = wherry.sync(ends[0], ends[1])
         looked = _looked(ends, deep=done.verified != "deep")
@@ -252,7 +271,7 @@ class Moving:
             dimension, zero = _facts(to)
         return Moved(
             str(ends[0]), str(ends[1]), embedder.spec, False, found.read, found.written, found.unchanged,
-            found.failed, "ids", found.equal and not zero, dimension, zero, None, 0,
+            found.failed, "texts", found.equal and not zero, dimension, zero, None, 0,
             (datetime.now(UTC) - started).total_seconds(),
         )  # fmt: skip
 

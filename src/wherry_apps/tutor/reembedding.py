@@ -52,11 +52,22 @@ def reembed(source: Address, target: Address, embedder: Any, batch: int) -> Rema
             to.delete(pa.array(gone, type=pa.string()))
             here = to.describe()
             to.finish(here.space, here.index)
-        equal = _ids(to) == _ids(from_) - set(failed) and read == written + unchanged + len(failed)
+        equal = read == written + unchanged + len(failed) and _agree(from_, to, failed)
     finally:
         from_.close()
         to.close()
     return Remade(read, written, unchanged, failed, equal)
+
+
+def _agree(from_: Any, to: Any, failed: dict[str, str]) -> bool:
+    """Tell whether the target holds exactly what did not fail, with the same texts and payloads."""
+    if _ids(to) != _ids(from_) - set(failed):
+        return False
+    for page in from_.scan(_ROWS):
+        wanted = {i: parts for i, parts in _rows(page.records).items() if i not in failed}
+        if _held(to, list(wanted)) != wanted:
+            return False
+    return True
 
 
 def _made(

@@ -11,6 +11,7 @@ from wherry import Hit, Refused
 from wherry_apps.tutor.bank import shown
 from wherry_apps.tutor.diagnosis import COMPLETED, Diagnosis
 from wherry_apps.tutor.points import DOCUMENT, QUESTION, condition
+from wherry_apps.tutor.renumbering import number_of
 from wherry_apps.tutor.resources import Resources
 from wherry_apps.tutor.tables import DiagnosisResponse, DiagnosisSession, Question
 
@@ -36,8 +37,9 @@ class Searching:
         points = self._resources.points()
         found = points.search(query, k, condition(kind, **wanted))
         hits = [hit for hit in found if hit.similarity is not None and hit.similarity >= least]
-        seen = self._visible([int(h.id) for h in hits]) if kind == QUESTION else {}
-        kept = [hit for hit in hits if kind == DOCUMENT or int(hit.id) in seen]
+        numbers = {hit.id: number_of(hit.id, dict(hit.metadata)) for hit in hits} if kind == QUESTION else {}
+        seen = self._visible([number for number in numbers.values() if number is not None])
+        kept = [hit for hit in hits if kind == DOCUMENT or numbers[hit.id] in seen]
         return {
             "query": query, "kind": kind, "threshold": least, "k": k, "in": str(points.address),
             "below_threshold": len(found) - len(hits), "hits": [_hit(hit) for hit in kept],
@@ -77,16 +79,16 @@ class Searching:
             QUESTION, department=told["department"], difficulty={"$gte": level - 1, "$lte": level + 1},
             question_id={"$nin": list(answered)},
         )  # fmt: skip
-        best: dict[str, tuple[float, str]] = {}
+        best: dict[int, tuple[float, str]] = {}
         for (number, _), hits in zip(asked, points.nearest(asked, k, where) if asked else [], strict=True):
             for hit in hits:
-                similarity = round(hit.similarity or 0.0, 6)
-                if hit.id not in best or similarity > best[hit.id][0]:
-                    best[hit.id] = (similarity, number)
-        seen = self._visible([int(i) for i in best])
-        order = sorted((i for i in best if int(i) in seen), key=lambda i: (-best[i][0], int(i)))
+                similarity, found = round(hit.similarity or 0.0, 6), number_of(hit.id, dict(hit.metadata))
+                if found is not None and (found not in best or similarity > best[found][0]):
+                    best[found] = (similarity, number)
+        seen = self._visible(list(best))
+        order = sorted((i for i in best if i in seen), key=lambda i: (-best[i][0], i))
         return [
-            seen[int(i)] | {
+            seen[i] | {
                 "similarity": best[i][0],
                 "reason": f"틀린 {best[i][1]}번 문항과 비슷합니다 (유사도 {best[i][0]:.2f})",
             }

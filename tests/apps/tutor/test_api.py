@@ -277,7 +277,20 @@ def test_a_stream_that_breaks_off_ends_with_the_labelled_offline_answer(
         found = events_of(client.post("/api/tutor/explain/stream", headers=kim, json={"question": 1}).text)
     assert found[-1]["model"] == "offline"
     assert found[-1]["explanation"].startswith("[규칙 기반]")
+    assert "127.0.0.1" not in str(found)
     assert approved.bank.get(1)["ai_integration"] == {}
+
+
+def test_where_models_and_files_are_is_no_students_business(
+    client: TestClient, approved: Tutor, kim: Bearing, prof: Bearing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with OllamaServer("llama3.1:8b") as server:
+        monkeypatch.setenv("WHERRY_TUTOR_LLM", f"ollama:llama3.1:8b?base_url={server.url}&deadline=2")
+        found = client.post("/api/tutor/explain", headers=kim, json={"question": 1}).json()
+    assert found["model"] == "ollama:llama3.1:8b"
+    client.post("/api/tutor/documents", headers=prof, json={"title": "무릎", "text": KNEE})
+    [one] = client.get("/api/tutor/documents", headers=kim).json()["documents"]
+    assert {"path", "sha256"}.isdisjoint(one)
 
 
 def test_an_embedder_that_is_down_is_told(
