@@ -15,7 +15,7 @@ import wherry
 from tests.routing.kit import TEXTS, copied, made, put, records_of
 from wherry.errors import Busy, DiskFull, MassDelete, NotVerified, WouldLoseWrites
 from wherry.routing import turns
-from wherry.routing.book import Book
+from wherry.routing.book import Book, Toggle
 from wherry.routing.dual import Writer, follow
 from wherry.stores.registry import open_target
 from wherry.testing.llamacloud_server import LlamaCloudServer
@@ -177,7 +177,7 @@ def test_a_cloud_that_cannot_be_written_is_gone_back_to(fresh: None, new: str, m
         monkeypatch.setenv("LLAMA_CLOUD_API_KEY", server.api_key)
         monkeypatch.setenv("LLAMA_CLOUD_BASE_URL", server.url)
         server.pipeline("Dr.Welno", dimension=64).add("혈압", ["혈압은 아침에 잽니다.", "검진 전날 금식합니다."])
-        cloud = "llamacloud:#Dr.Welno?metric=cosine"
+        cloud = "llamacloud:#Dr.Welno?metric=cosine&embedder=hash:64"
         made("welno", cloud)
         copied(cloud, new)
         with wherry.route("welno") as reader:
@@ -189,6 +189,13 @@ def test_a_cloud_that_cannot_be_written_is_gone_back_to(fresh: None, new: str, m
         with pytest.raises(WouldLoseWrites, match=r"1 writes .* cannot be carried back"):
             wherry.rollback("welno")
         assert wherry.rollback("welno", waive_writes=1).leads_to == cloud
+        # As a service does that leaves its cloud by one line of its settings, and comes back by it.
+        made("checkup", cloud, Toggle("USE_LOCAL_VECTOR_DB", on=new, off=cloud))
+        with wherry.route("checkup") as reader:
+            for value, scheme in (("true", "chroma"), ("false", "llamacloud"), ("", "llamacloud")):
+                monkeypatch.setenv("USE_LOCAL_VECTOR_DB", value)
+                found = reader.search("금식", k=1, mode="vector")
+                assert (found.address.partition(":")[0], len(found)) == (scheme, 1)
 
 
 def test_writes_stop_before_the_disk_is_full(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
