@@ -79,7 +79,11 @@ def compare(wanted: Wanted, queries: str, left: str, right: str, k: int, page: s
     with wanted.runs() as runs:
         report = phases.compare(runs, queries, left, right, k, page)
     title = f"compare: {report['questions']} questions, overlap@{k} {report[f'overlap@{k}']:.3f}"
-    return wanted.done(title, report, 0 if report["ok"] else wherry.Different.exit_code)
+    cost = report["cost"]
+    said = f"cost as you set it, not measured: {cost['cloud_per_query']} dollars a question in the cloud"
+    month = f"{cost['cloud_per_month']:,.2f} dollars for {cost['queries_per_month']:,} questions a month"
+    wherry.put_result(report, [title, *_beside(report["left"], report["right"]), f"{said}, {month}"], wanted.json)
+    return 0 if report["ok"] else wherry.Different.exit_code
 
 
 def switch(wanted: Wanted, to: str, accept: bool, yes: bool) -> int:
@@ -198,6 +202,29 @@ def seconds_of(text: str) -> float:
 def _approved(yes: bool, command: str) -> None:
     if not yes:
         raise wherry.Refused("this wants approval", left="nothing was changed", next=f"{command} --yes")
+
+
+def _beside(left: Json, right: Json) -> Iterator[str]:
+    """Yield what was measured of both sides, a line each."""
+    yield f"{'':<18}{left['side']:>14}{right['side']:>14}"
+    rows: tuple[tuple[str, Callable[[Json], Any], float, str], ...] = (
+        ("p50", lambda s: s["times"]["search_ms"]["p50"]["mean"], 1, " ms"),
+        ("p95", lambda s: s["times"]["search_ms"]["p95"]["mean"], 1, " ms"),
+        ("best similarity", lambda s: s["similarity_best"], 1, ""),
+        ("mean similarity", lambda s: s["similarity_mean"], 1, ""),
+        ("memory grown", lambda s: s["memory"], 1e6, " MB"),
+        ("disk", lambda s: s["disk"], 1e6, " MB"),
+    )
+    for name, of, unit, word in rows:
+        cells = []
+        for side in (left, right):
+            try:
+                value = of(side)
+            except (KeyError, TypeError):
+                # A recorded side has no times where nobody wrote them down.
+                value = None
+            cells.append("-" if value is None else f"{value / unit:.3g}{word}")
+        yield f"{name:<18}{cells[0]:>14}{cells[1]:>14}"
 
 
 def _lines(report: Json, deep: int = 0) -> Iterator[str]:

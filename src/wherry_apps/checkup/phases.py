@@ -280,10 +280,11 @@ def watch(
     """Watch errors, times, memory and disk of what readers see, and give a verdict."""
     runs.require_before("watch")
     with runs.run("watch") as report:
-        seen = wherry.watch(
-            runs.places.route, for_s=for_s, every_s=every_s, rollback_if=rollback_if, least_reads=1, heard=heard
-        )
+        seen = wherry.watch(runs.places.route, for_s=for_s, every_s=every_s, rollback_if=rollback_if, heard=heard)
         report |= {**seen.to_dict(), **disk(runs.places), "ok": seen.exit_code == 0}
+        if seen.rollback_error is not None:
+            # A cloud takes no writes, so nothing can be carried back to it; the way back is open all the same.
+            report |= {"rolled_back": True, "verdict": "rolled back", "leads_to": rollback(runs)["leads_to"]}
     return {**report, "exit_code": seen.exit_code}
 
 

@@ -30,6 +30,19 @@ def _address(server: LlamaCloudServer) -> str:
     return f"llamacloud+http://127.0.0.1:{server.port}#Dr.Welno?metric=cosine&rate=5000"
 
 
+def _led_back_by_itself(runs: Runs) -> None:
+    """Watch with a condition that every answer breaks: readers are back at the cloud at the end."""
+    with wherry.route(runs.places.route) as reader:
+
+        def asked(look: object) -> None:
+            for _ in range(10):
+                reader.search("공복혈당", k=1, mode="vector")
+
+        seen = phases.watch(runs, 30.0, 0.5, "p50>0ms", asked)
+        assert (seen["verdict"], seen["rolled_back"], seen["exit_code"]) == ("rolled back", True, 1)
+        assert reader.search("공복혈당", k=1, mode="vector").address.startswith("llamacloud+http")
+
+
 def test_the_cloud_is_left_and_answers_again_when_the_variable_says_so(
     cloud: LlamaCloudServer, database: wherry.AppDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,6 +57,8 @@ def test_the_cloud_is_left_and_answers_again_when_the_variable_says_so(
     (tmp_path / "q.txt").write_text("\n".join(kit.QUESTIONS))
     compared = phases.compare(runs, str(tmp_path / "q.txt"))
     assert (compared["overlap@10"], compared["ok"]) == (1.0, True)
+    phases.switch(runs, "local")
+    _led_back_by_itself(runs)
     phases.switch(runs, "local")
     pipeline.add("새 지침", [ONLY_THERE])
     asked = cloud.asked("/retrieve")

@@ -285,6 +285,11 @@ def test_a_full_disk_leaves_the_old_collection_in_service(
         assert reader.search("공복혈당이 높으면?", k=1, mode="vector")[0].text == kit.TEXTS[0]
 
 
+def test_a_distance_is_nowhere_called_confidence() -> None:
+    source = "".join(p.read_text() for p in Path(phases.__file__).parent.rglob("*.py"))
+    assert "confidence" not in source.lower()
+
+
 def test_no_command_deletes_anything_in_the_cloud() -> None:
     from wherry_apps.checkup.cli import commands
 
