@@ -12,7 +12,7 @@ import pytest
 
 import wherry
 from tests.workers import kit
-from wherry.errors import MassDelete, Usage, WorkerLost
+from wherry.errors import Busy, MassDelete, Usage, WorkerLost
 from wherry.moving import sync as sync_module
 from wherry.moving.crossing import Crossed
 from wherry.moving.partition import Part
@@ -26,6 +26,7 @@ PAIRS = {
     "archive to pgvector": ("{0}/one.parquet", "pgvector:#{1}_to"),
     "pgvector to faiss": ("pgvector:#{1}", "faiss:{0}/two#문서"),
     "pgvector to archive": ("pgvector:#{1}", "{0}/two.parquet"),
+    "pgvector to pgvector": ("pgvector:#{1}", "pgvector:#{1}_to"),
     "faiss to archive": ("faiss:{0}/one#문서", "{0}/two.parquet"),
 }
 Around = Callable[[Part, Callable[[], Crossed]], Crossed]
@@ -272,6 +273,33 @@ def test_a_file_that_took_the_place_of_the_one_that_was_cut_is_noticed(tmp_path:
     with pytest.raises(wherry.WherryError, match="another one than the one that was cut"):
         next(iter(other.scan_range(parts[1])))
     other.close()
+
+
+def test_a_worker_whose_run_has_ended_writes_nothing(name: str, pg: psycopg.Connection) -> None:
+    target = open_target(f"pgvector:#{name}")
+    target.prepare(kit.SPACE, Index(), 10)
+    orphan = target.portion(0)
+    with pytest.raises(Busy, match="has ended"):
+        orphan.upsert(sample(10, kit.DIMENSION))
+    target.close()
+    assert pg.execute(f'SELECT count(*) FROM "{name}"').fetchone() == (0,)
+
+
+def test_a_portion_that_is_still_written_is_not_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wherry.stores.archive.portion.PATIENCE_S", 0.2)
+    monkeypatch.setattr("wherry.stores.faiss.portion.PATIENCE_S", 0.2)
+    for address in (f"{tmp_path}/to.parquet", f"faiss:{tmp_path}/to#x"):
+        whole = open_target(address)
+        whole.prepare(kit.SPACE, Index(), 10)
+        slow = whole.portion(0)
+        with pytest.raises(Busy):
+            whole.portion(0)
+        slow.prepare(kit.SPACE, Index(), 10)
+        slow.close()
+        # One that was never prepared lets go as well.
+        whole.portion(0).close()
+        whole.portion(0).close()
+        whole.close()
 
 
 @pytest.mark.parametrize("address", ["{}/to.parquet", "faiss:{}/to#x"])

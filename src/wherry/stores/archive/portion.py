@@ -27,6 +27,7 @@ class ArchivePortion(ArchiveTarget):
         self._path = portion_path(self.path, number)
         self._own = Hold(self._path, self.shown)
         self._own.take(PATIENCE_S)
+        self._held = True
         self._below: Staging | None = None
 
     def prepare(self, space: Space, index: Index, rows: int) -> None:
@@ -61,13 +62,13 @@ class ArchivePortion(ArchiveTarget):
 
     def close(self) -> None:
         """Close the files and let go; what is staged stays."""
-        if self._staging is None:
-            return
         for staging in (self._staging, self._below):
             if staging is not None:
                 staging.close()
         self._staging = self._below = None
-        self._own.release()
+        if self._held:
+            self._held = False
+            self._own.release()
         super().close()
 
     def _staged(self) -> Staging:
