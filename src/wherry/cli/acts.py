@@ -32,6 +32,13 @@ class Hands:
     engine: str = "local"
     ray_address: str | None = None
 
+    @property
+    def flags(self) -> list[str]:
+        """The options that say so; none for what is the default."""
+        found = [] if self.workers == 1 else ["--workers", str(self.workers)]
+        found += [] if self.engine == "local" else ["--engine", self.engine]
+        return found + (["--ray-address", self.ray_address] if self.ray_address else [])
+
 
 def plan(source: str, target: str, hands: Hands, json: bool) -> int:
     """Work out and print what a sync would do."""
@@ -40,7 +47,7 @@ def plan(source: str, target: str, hands: Hands, json: bool) -> int:
     if json:
         out.put_json(result.to_dict())
     else:
-        out.put_all(show.plan(result))
+        out.put_all(show.plan(result, hands.flags))
     return 0
 
 

@@ -37,8 +37,8 @@ _COMPARED = {
 }
 
 
-def plan(result: Plan) -> list[RenderableType]:
-    """Show a plan; the last line is the command to run next."""
+def plan(result: Plan, more: Sequence[str] = ()) -> list[RenderableType]:
+    """Show a plan; the last line is the command to run next. more: what else a sync is to be given."""
     lossy = any(loss.severity == "lossy" for loss in result.losses)
     free = "unknown" if result.disk_free is None else size(result.disk_free)
     about = [
@@ -58,7 +58,7 @@ def plan(result: Plan) -> list[RenderableType]:
     if lossy:
         parts.append("Run this only if you can do without what is lost:")
     act = "verify" if result.empty else "sync"
-    flags = ["--accept-losses"] if lossy and not result.empty else []
+    flags = [] if result.empty else [*more, *(["--accept-losses"] if lossy else [])]
     parts.append("next: " + command("wherry", act, result.source, result.target, *flags))
     return parts
 
