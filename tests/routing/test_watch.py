@@ -265,3 +265,25 @@ def test_the_command_serves_metrics_and_tells_each_look_as_an_object(
     assert json.loads(said.out)["verdict"] == "good"
     assert 'wherry_route{quantity="error_rate",route="welno"} 0.0' in served[0]
     assert 'wherry_route_reads{route="welno"} 3.0' in served[0]
+
+
+def test_questions_are_kept_where_somebody_asks_for_it(
+    old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made("welno", old)
+    copied(old, new)
+    log = tmp_path / "asked.jsonl"
+    read(1)
+    assert not log.exists()
+    monkeypatch.setenv("WHERRY_QUERY_LOG", str(log))
+    read(2, "금식")
+    with wherry.route("welno") as reader:
+        reader.search([0.1] * 64, k=2)
+    asked = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert [len(entry["hits"]) for entry in asked] == [2, 2, 2]
+    assert asked[0]["query"] == "금식"
+    assert log.stat().st_mode & 0o077 == 0
+    found = wherry.compare("recorded", new, log, k=2, min_overlap=1.0)
+    assert found.exit_code == 0
+    monkeypatch.setenv("WHERRY_QUERY_LOG", str(tmp_path / "none" / "asked.jsonl"))
+    read(2)

@@ -15,6 +15,7 @@ from typing import Any
 
 from wherry.errors import WherryError
 from wherry.routing.book import Book
+from wherry.routing.querylog import QueryLog
 from wherry.routing.sides import Asked, Side
 
 _ROOM = 10_000
@@ -33,6 +34,7 @@ class Reads:
 
     def __init__(self, chance: random.Random | None = None) -> None:
         self.dropped = 0
+        self._log = QueryLog.wanted()
         self._rows: queue.Queue[Row | None] = queue.Queue(_ROOM)
         self._chance = chance or random.Random()
         self._shadows: queue.Queue[tuple[Asked, str]] = queue.Queue(_SHADOWS_WAITING)
@@ -48,6 +50,8 @@ class Reads:
         """Put a question down; ask the shadow too, for its share of them."""
         error = type(asked.error).__name__ if asked.error else None
         self._put((asked.route.name, "live", asked.address, asked.seconds, error, None))
+        if self._log is not None and asked.hits is not None and not self._log.add(asked):
+            self.dropped += 1
         route = asked.route
         if route.shadow and asked.hits is not None and self._chance.random() < route.shadow_share:
             self._ask_shadow(asked, route.shadow)
