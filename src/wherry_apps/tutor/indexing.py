@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from wherry import StoreError, WherryError
+from wherry import WherryError
 from wherry_apps.tutor.points import Point, Points, point_of
 from wherry_apps.tutor.resources import Resources
 from wherry_apps.tutor.switches import Switches
@@ -53,24 +53,23 @@ class Indexing:
         """
         now, points = self._resources.switches(), self._resources.points()
         points.check()
-        held = points.ids()
-        wanted, known = self._approved(), self._known(now)
-        stale = [p for p in wanted if p.id not in held or known.get(p.id) != p.text_sha256]
-        failed = self._put(points, now, stale) | _words(points.put([p for p in passages if p.id not in held]))
-        right = {p.id for p in wanted} | {p.id for p in passages}
-        wrong = sorted(held - right)
+        # What the store really holds counts, not what was noted: it may have been moved, mended or rolled back.
+        held, wanted = points.held(), self._approved()
+        stale, lost = ([p for p in some if held.get(p.id) != (p.text, p.payload)] for some in (wanted, passages))
+        failed = self._put(points, now, stale) | _words(points.put(lost))
+        known, fresh = self._known(now), {p.id for p in stale}
+        self._note(now, [(p, None) for p in wanted if p.id not in fresh | known.keys()], points)
+        wrong = sorted(held.keys() - {p.id for p in wanted} - {p.id for p in passages})
         points.remove(wrong)
         self._forget(int(i) for i in wrong if i.isdigit())
-        missing = len([p for p in passages if p.id not in held])
-        done = len(stale) + missing - len(failed)
-        return Indexed(
-            str(points.address), done, len(wanted) + len(passages) - len(stale) - missing, len(wrong), failed
-        )
+        done = len(stale) + len(lost)
+        unchanged = len(wanted) + len(passages) - done
+        return Indexed(str(points.address), done - len(failed), unchanged, len(wrong), failed)
 
     def some(self, numbers: Sequence[int]) -> dict[int, str | None]:
         """Index some questions anew; return for each None, or why it has no stored vector.
 
-        A model or store that is not there is such a reason: whoever approves is told, and the approval stands.
+        A model or store that is not there, or does not fit, is such a reason: the approval stands, and it is told.
         """
         now = self._resources.switches()
         try:
@@ -79,7 +78,7 @@ class Indexing:
             wanted = self._approved(numbers)
             points.remove([str(n) for n in set(numbers) - {int(p.id) for p in wanted}])
             failed = self._put(points, now, wanted)
-        except StoreError as error:
+        except WherryError as error:
             self._note(now, [(point, error.what) for point in self._approved(numbers)])
             return dict.fromkeys(numbers, error.what)
         return {number: failed.get(str(number)) for number in numbers}
@@ -126,7 +125,7 @@ class Indexing:
             return [point_of(question) for question in session.scalars(query)]
 
     def _known(self, now: Switches) -> dict[str, str]:
-        """Return the hash of the text that each stored vector was made from, by the embedder in use."""
+        """Return the hash of the text of each vector that is noted for the store and the embedder in use."""
         with self._db.session() as session:
             rows = session.scalars(select(QuestionVector).where(QuestionVector.error.is_(None)))
             return {

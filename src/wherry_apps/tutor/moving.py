@@ -98,10 +98,11 @@ class Moving:
         source, target: of `STORES`, or addresses. embedder: of the target; the same one copies the vectors, another
         makes them anew from the texts. graph: a new collection gets an approximate index; without one every search
         looks at every vector, which is right by construction and quick enough for a question bank. The source is only
-        read. Raises SpaceMismatch where the target holds others'
-        vectors, Refused, Unreachable and the like.
+        read. Raises SpaceMismatch where the target holds others' vectors, Refused, Unreachable and the like.
         """
         now = self._resources.switches()
+        for one in (source, target):
+            now.require_in_use(one)
         name = collection or now.collection
         ends = [address_of(one, name, self._db) for one in (source, target)]
         with renumbered(ends[0]) as (found, count):
@@ -151,7 +152,7 @@ class Moving:
         count, archive = points.check(), folder() / "checkpoints" / f"{name}.parquet"
         if count:
             archive.parent.mkdir(parents=True, exist_ok=True)
-            done = wherry.sync(points.address, archive, level="deep")
+            done = wherry.sync(points.address, archive, level="deep", allow_mass_delete=True)
             if not done.equal:
                 raise Integrity("the archive does not hold what the collection holds", where=str(archive))
         made = {
@@ -191,6 +192,10 @@ class Moving:
         if kept["archive"]:
             wherry.sync(kept["archive"], address, allow_mass_delete=True, accept_losses=True)
             proof = wherry.verify(kept["archive"], address)
+            if not proof.equal:
+                # What differs was noted: this mends it.
+                wherry.sync(kept["archive"], address, allow_mass_delete=True, accept_losses=True)
+                proof = wherry.verify(kept["archive"], address)
             if not proof.equal:
                 raise Integrity(f"{address} does not hold what the checkpoint holds", left="the switches are unchanged")
             verdict = proof.verdict

@@ -131,6 +131,14 @@ class Points:
         with _target(self.address) as store:
             return set(_ids(store)) if store.describe().exists else set()
 
+    def held(self) -> dict[str, tuple[str | None, dict[str, Any]]]:
+        """Return text and payload of every point by id; nothing for a collection that is not made yet."""
+        with _target(self.address) as store:
+            if not store.describe().exists:
+                return {}
+            pages = (wherry.to_records(page.records) for page in store.scan())
+            return {one.id: (one.text, one.metadata or {}) for page in pages for one in page}
+
     def search(self, query: str | np.ndarray, k: int, where: Mapping[str, Any]) -> wherry.Hits:
         """Return the nearest points that satisfy a condition, nearest first; none where nothing was indexed yet."""
         with _target(self.address) as store:

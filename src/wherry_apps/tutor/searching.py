@@ -86,7 +86,8 @@ class Searching:
                 if found is not None and (found not in best or similarity > best[found][0]):
                     best[found] = (similarity, number)
         seen = self._visible(list(best))
-        order = sorted((i for i in best if i in seen), key=lambda i: (-best[i][0], i))
+        same = (i for i in best if i in seen and seen[i]["department"] == told["department"])
+        order = sorted(same, key=lambda i: (-best[i][0], i))
         return [
             seen[i] | {
                 "similarity": best[i][0],

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wherry import AppDatabase, Refused, StoreError
+from wherry import AppDatabase, Refused, WherryError
 from wherry_apps.tutor import documents, older
 from wherry_apps.tutor.bank import Bank
 from wherry_apps.tutor.diagnosis import Diagnosis
@@ -102,7 +102,7 @@ class Tutor:
         try:
             self.indexing.remove(former)
             failed = self.resources.points().put(points)
-        except StoreError as error:
+        except WherryError as error:
             return told | {"indexed": False, "error": error.what}
         words = next((error.what for error in failed.values()), None)
         return told | {"indexed": not failed, "error": words}

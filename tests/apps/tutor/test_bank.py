@@ -98,6 +98,24 @@ def test_a_point_that_was_lost_comes_back_and_a_strange_one_goes(approved: Tutor
     assert points.ids() == {str(n) for n in range(1, 71)}
 
 
+def test_what_the_store_holds_counts_and_not_what_was_noted(approved: Tutor) -> None:
+    points = approved.resources.points()
+    vector = points.vectors(["4"])["4"]
+    wherry.put([wherry.Record("4", vector, "fremder Text", {"type": "question"})], points.address, points.space)
+    assert approved.index().embedded == 1
+    assert points.held()["4"][0] != "fremder Text"
+    assert approved.index().embedded == 0
+
+
+def test_after_a_move_nothing_is_embedded_again(approved: Tutor) -> None:
+    approved.moving.move("pgvector", "memory:#moved")
+    approved.moving.switch(store="memory:#moved")
+    found = approved.index()
+    assert (found.embedded, found.unchanged) == (0, 70)
+    with approved.db.session() as session:
+        assert {row.store for row in session.scalars(select(QuestionVector))} == {"memory:#moved"}
+
+
 def test_rejecting_or_putting_out_of_use_removes_the_point(approved: Tutor) -> None:
     assert approved.reject([1])["indexed"]
     approved.reject([2], "archived")

@@ -166,6 +166,18 @@ def test_a_checkpoint_returns_collection_and_switches(approved: Tutor) -> None:
     assert [one["name"] for one in approved.moving.checkpoints()] == ["week-1"]
 
 
+def test_a_rollback_mends_what_was_changed_behind_its_back(approved: Tutor) -> None:
+    approved.moving.move("pgvector", MEMORY)
+    approved.moving.switch(store=MEMORY)
+    approved.moving.checkpoint("week-2")
+    before = held(approved, MEMORY)
+    approved.moving.rollback("week-2")
+    points = approved.resources.points()
+    wherry.put([wherry.Record("5", points.vectors(["6"])["6"], "fremd", {})], points.address, points.space)
+    assert approved.moving.rollback("week-2")["verified"] == "verified"
+    assert held(approved, MEMORY) == before
+
+
 def test_a_checkpoint_of_nothing_returns_to_nothing(tutor: Tutor) -> None:
     tutor.moving.checkpoint("start")
     tutor.import_paper(read_paper({"meta": {}, "questions": [EXAMPLE]}, "a.json"))
@@ -368,6 +380,8 @@ def test_stores_are_measured_and_the_old_one_retired(approved: Tutor) -> None:
     assert approved.moving.retire("pgvector")["in_use"] == "qdrant"
     with pytest.raises(Refused, match="retired"):
         approved.resources.points("pgvector")
+    with pytest.raises(Refused, match="retired"):
+        approved.moving.move("pgvector", MEMORY)
     assert held(approved, "pgvector") == before
     assert approved.searching.search("무릎관절", threshold=-1)["hits"]
 
