@@ -143,6 +143,19 @@ def test_a_failing_step_rolls_everything_back(older: Older) -> None:
     assert migrate(older.on)["tables"]
 
 
+@pytest.mark.parametrize("listed", ["'[2, 3]'::jsonb", "'[2, 3]'::text", '\'["2", "3"]\'::jsonb', "'[2, 3, 2]'::json"])
+def test_a_list_of_jobs_in_any_form(older: Older, listed: str) -> None:
+    older.run(
+        "CREATE TABLE jobs (id serial PRIMARY KEY, company_id integer, title text);"
+        "INSERT INTO jobs (company_id, title) VALUES (1, 'A'), (1, 'B'), (1, 'C');"
+        "CREATE TABLE interview_sessions AS"
+        f" SELECT 1 AS id, 5 AS applicant_id, {listed} AS job_ids, 'PENDING' AS status"
+    )
+    report = migrate(older.on)
+    assert report["set_aside"] == []
+    assert records.one(older.on, None, "sessions", 1)["job_ids"] == [2, 3]
+
+
 def test_alembic_alone_does_the_same(older: Older, database_url: str) -> None:
     older.run(LATER)
     older.on.database.upgrade("head")

@@ -5,6 +5,7 @@ Each function gets a row as JSON, changes it into the columns of the new table, 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,11 +107,9 @@ def questions(row: Row, so_far: Carried, note: Note) -> None:
 def interview_sessions(row: Row, so_far: Carried, note: Note) -> None:
     """A session has an applicant, a status in lower case, and one to three jobs or a company."""
     row["applicant_id"] = _applicant(row.get("applicant_id"), so_far)
-    listed = row.pop("job_ids", None)
-    wanted = [
-        *([row["job_id"]] if row.get("job_id") is not None else []),
-        *(listed if isinstance(listed, list) else []),
-    ]
+    listed = _listed(row.pop("job_ids", None))
+    first = [] if row.get("job_id") is None else [row["job_id"]]
+    wanted = [*first, *(listed if isinstance(listed, list) else [])]
     there = [id for id in dict.fromkeys(wanted) if so_far.has("jobs", id)]
     lost = [id for id in dict.fromkeys(wanted) if not so_far.has("jobs", id)]
     if lost or (listed is not None and not isinstance(listed, list)):
@@ -120,6 +119,18 @@ def interview_sessions(row: Row, so_far: Carried, note: Note) -> None:
     if row.get("company_id") is not None:
         row["company_id"] = _company(row["company_id"], so_far)
     row["status"] = _status(row, note)
+
+
+def _listed(given: Any) -> Any:
+    """Return a list of ids: some programs kept it as text, or its numbers as words."""
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except ValueError:
+            return given
+    if not isinstance(given, list):
+        return given
+    return [int(one) if isinstance(one, str) and one.isascii() and one.isdigit() else one for one in given]
 
 
 def interview_session_jobs(row: Row, so_far: Carried, note: Note) -> None:
