@@ -14,7 +14,7 @@ import numpy as np
 import sqlalchemy as sa
 from pgvector.psycopg import register_vector
 from psycopg.types.json import Jsonb
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, REAL, insert
 from sqlalchemy.orm import Session
 
 from wherry import Address, AppDatabase, Busy, SpaceMismatch
@@ -151,7 +151,9 @@ class Index:
 
     def vectors(self, owner: str, sources: Sequence[str]) -> dict[str, np.ndarray]:
         """Return the vectors that some sources have now, by text: what did not change is not paid for again."""
-        statement = sa.select(RagDocument.content, RagDocument.embedding).where(
+        # As plain numbers: a prepared statement would not outlive a change of the column's dimension.
+        numbers = sa.cast(RagDocument.embedding, ARRAY(REAL))
+        statement = sa.select(RagDocument.content, numbers).where(
             RagDocument.owner == owner, RagDocument.source.in_(sources)
         )
         with self.database.session() as session:
@@ -249,19 +251,20 @@ class Index:
         with self.database.session() as session:
             session.execute(statement.on_conflict_do_update(index_elements=["place", "owner"], set_=more))
 
-    def intact(self, owner: str, place: str) -> bool:
-        """Tell whether every source of a place is ready and has all its documents; two counts in the server."""
+    def intact(self, owner: str, place: str) -> int | None:
+        """Return how many sources of a place there are, None unless each is ready and has all its documents."""
         of_place = sa.and_(RagSource.owner == owner, RagSource.place == place)
         with self.database.session() as session:
-            wanted, unready = session.execute(sa.select(
+            sources, wanted, unready = session.execute(sa.select(
+                sa.func.count(),
                 sa.func.coalesce(sa.func.sum(RagSource.doc_count), 0),
                 sa.func.count().filter(RagSource.state != "ready"),
             ).where(of_place)).one()  # fmt: skip
             if unready:
-                return False
+                return None
             join = sa.and_(RagSource.source == RagDocument.source, RagSource.owner == RagDocument.owner)
             found = sa.select(sa.func.count()).select_from(RagDocument).join(RagSource, join).where(of_place)
-            return int(session.execute(found).scalar_one()) == int(wanted)
+            return int(sources) if int(session.execute(found).scalar_one()) == int(wanted) else None
 
     def finish(self, changed: bool) -> None:
         """Make the vector index if there is none of the kind that the settings name; renew statistics if changed."""

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 from typing import Any
 
 _LOG = logging.getLogger("wherry.evals")
+
+
+class _Stderr(logging.Handler):
+    """Writes to stderr as it is at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
 
 
 class _Lines(logging.Formatter):
@@ -39,7 +47,7 @@ def error(event: str, **told: Any) -> None:
 def begin(level: int = logging.WARNING) -> None:
     """Write events of a level and above to stderr from now on."""
     if not _LOG.handlers:
-        handler = logging.StreamHandler()
+        handler = _Stderr()
         handler.setFormatter(_Lines())
         _LOG.addHandler(handler)
         _LOG.propagate = False

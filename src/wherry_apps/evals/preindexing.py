@@ -178,6 +178,9 @@ class Preindex:
         if self._stands(SHARED, place, mark, recipe) is not None:
             self.tally.unchanged += 1
             self._told[source] = "unchanged"
+            kept_count = self.index.known(SHARED, [source])[source].doc_count
+            if kept_count < FEWEST and kept_count != limit:
+                self.tally.note(_few(path, kept_count))
             return
         try:
             chunks = chunks_of(read_text(path), kind, path.name, self.settings.plain)
@@ -188,7 +191,7 @@ class Preindex:
         kept = chunks[:limit] if limit else chunks
         self._told[source] = f"{len(kept)} of {len(chunks)} indexed"
         if len(chunks) < FEWEST:
-            self.tally.note(f"{path} has {len(chunks)} pieces only: nearly nothing to answer from")
+            self.tally.note(_few(path, len(chunks)))
         known = self.index.known(SHARED, [source]).get(source)
         filling.put(Wanted(SHARED, source, kept, cutter, limit, place, mark or ""), known)
         filling.flush()
@@ -217,20 +220,23 @@ class Preindex:
         seen = self.index.place(owner, place)
         if mark is None or seen is None or (seen.mark, seen.recipe) != (mark, recipe):
             return None
-        return seen.sources if self.index.intact(owner, place) else None
+        # Another place may have taken sources over since.
+        return seen.sources if self.index.intact(owner, place) == seen.sources else None
 
     def _read(self, filling: Filling, owner: str, runs: RunSource, recipe: str) -> set[str]:
         """Bring every run of a place into the index; return the sources it has."""
         found = set[str]()
         for page in runs.pages(self.wish.limit_runs):
             sources = [f"run:{raw.run_id}" for raw in page]
-            found.update(sources)
             known = self.index.known(owner, sources)
             removed = self.index.removed(owner, sources)
             if removed:
                 self.tally.note("runs that were deleted here are left out, although their database has them")
             for raw, source in zip(page, sources, strict=True):
-                if source not in removed:
+                if source in found:
+                    self.tally.note(f"{source} is given twice; the first one is indexed")
+                elif source not in removed:
+                    found.add(source)
                     self._run(filling, owner, runs.place, raw, recipe, known.get(source))
             filling.flush()
             logs.info("runs indexed", place=runs.place, runs=len(found), embedded=self.tally.embedded)
@@ -261,6 +267,10 @@ class Preindex:
             self.index.spend(self.tally.embedded, seconds)
         told = {name: getattr(self.tally, name) for name in ("new", "modified", "unchanged", "deleted", "failed")}
         logs.info("preindex ended", **told, embedded=self.tally.embedded, seconds=seconds)
+
+
+def _few(path: Path, count: int) -> str:
+    return f"{path} has {count} pieces only: nearly nothing to answer from"
 
 
 def model_of(index: Index, wish: Wish) -> Choice:

@@ -35,7 +35,7 @@ from wherry_apps.evals.purging import purge
 from wherry_apps.evals.runs import Json, run_of
 from wherry_apps.evals.settings import Settings, load_settings
 from wherry_apps.evals.status import Status
-from wherry_apps.evals.stored import PLACE, StoredRuns, raw_of
+from wherry_apps.evals.stored import PLACE, StoredRuns, owners, raw_of
 from wherry_apps.evals.tables import LOCAL, RagSource
 from wherry_apps.evals.warming import Warming
 
@@ -162,7 +162,7 @@ class Evals:
 
     def rebuild(self, recreate: bool = False) -> Json:
         """Let the background check everything now, or embed everything again."""
-        if recreate and not self.settings.names_runs and not StoredRuns(self.database, LOCAL).ids():
+        if recreate and not self.settings.names_runs and not owners(self.database):
             raise Refused(
                 "nobody says where the runs are, so they could not be indexed again",
                 left="the index is as it was",

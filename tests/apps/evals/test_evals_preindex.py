@@ -209,6 +209,15 @@ def test_a_short_or_missing_guide_is_told(run_cli: Cli, tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("", encoding="utf-8")
     assert "0 pieces only" in preindex(run_cli, "--skip-runs")["notes"][0]
+    # A run that finds nothing to do is no reason to be silent.
+    assert "0 pieces only" in preindex(run_cli, "--skip-runs")["notes"][0]
+
+
+def test_a_run_that_is_given_twice_is_indexed_once_and_told(run_cli: Cli, tmp_path: Path) -> None:
+    path = as_json(tmp_path / "r.json", [R01, {**R01, "model_name": "m-2"}])
+    done = preindex(run_cli, "--source-db", str(path), "--skip-user-guide")
+    assert (done["new"], done["failed"]) == (1, 0)
+    assert "given twice" in done["notes"][0]
 
 
 def test_runs_in_postgresql_are_indexed_from_the_settings(
@@ -341,3 +350,15 @@ def test_another_kind_of_vector_index_is_made_although_nothing_changed(
     monkeypatch.setenv("EVALVAULT_RAG_PGVECTOR_INDEX", "none")
     assert preindex(run_cli, *source)["unchanged"] == 1
     assert rows(evals, "SELECT 1 FROM pg_class WHERE relname = 'idx_rag_documents_embedding'") == []
+
+
+def test_two_places_with_the_same_runs_never_pass_for_each_other(
+    run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wherry_apps.evals.reading.marks._SETTLED_NS", 0)
+    one, other = as_json(tmp_path / "a.json", R01), as_json(tmp_path / "b.json", {**R01, "model_name": "m-2"})
+    time.sleep(0.05)
+    told = [preindex(run_cli, "--source-db", str(path), "--skip-user-guide") for path in (one, other, one, one)]
+    assert [(done["new"], done["modified"], done["unchanged"]) for done in told] == [
+        (1, 0, 0), (0, 1, 0), (0, 1, 0), (0, 0, 1)
+    ]  # fmt: skip

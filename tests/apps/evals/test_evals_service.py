@@ -358,3 +358,15 @@ def test_tables_and_models_agree(evals: Evals) -> None:
     assert evals.database.drift() == []
     found = evals.database.check()
     assert found["missing_tables"] == found["missing_indexes"] == []
+
+
+def test_a_service_outlives_another_dimension_of_its_table(evals: Evals, run_cli: Cli, tmp_path: Path) -> None:
+    for number in range(8):
+        # Statements that come often are prepared by the driver, each in its connection.
+        evals.save({**R01, "results": [{**R01["results"][0], "answer": f"{number}년"}]})
+    path = as_json(tmp_path / "r.json", R01)
+    words = ("preindex", "--source-db", str(path), "--skip-user-guide", "--embedding-model", "hash:64", "--recreate")
+    assert run_cli(*words)[0] == 0
+    saved = evals.save({**R01, "results": [{**R01["results"][0], "answer": "9년"}]})
+    assert (saved["indexed"], saved["error"]) == (True, None)
+    assert evals.search("보증", None).hits[0]["source"] == "run:r-01"
