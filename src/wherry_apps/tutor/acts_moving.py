@@ -9,6 +9,7 @@ from wherry_apps.tutor import older
 from wherry_apps.tutor.acts import LISTED, table
 from wherry_apps.tutor.comparing import Bars, Comparing, require_two
 from wherry_apps.tutor.service import database, open_service
+from wherry_apps.tutor.switches import named
 
 
 def move(
@@ -26,7 +27,7 @@ def move(
         *([f"overlap@10 of {found.sample} questions: {found.overlap:.3f}"] if found.overlap is not None else []),
         *(f"failed: {point}: {why}" for point, why in list(found.failed.items())[:LISTED]),
         f"{found.seconds:.1f} s",
-        f"next: wherry tutor benchmark --old {source} --new {target}",
+        f"next: wherry tutor benchmark --old {named(source)} --new {named(target)}",
     ]
     put_result(found.to_dict(), lines, json)
     return found.exit_code

@@ -23,6 +23,7 @@ from wherry import Chat, Message, Refused, StoreError, Usage, WherryError
 from wherry_apps.tutor.moving import LLM, STORE, Moving
 from wherry_apps.tutor.points import indexed_text
 from wherry_apps.tutor.resources import Resources
+from wherry_apps.tutor.switches import named
 from wherry_apps.tutor.tables import Question
 
 _RULES = '보건계열 국가시험 문항입니다. 정답 보기의 번호 하나를 고릅니다. {"answer": "번호"} 꼴의 JSON만 답합니다.'
@@ -130,7 +131,7 @@ class Comparing:
         ends = [self._resources.points(one).address for one in (old, new)]
         queries = self._queries(ends)
         found = wherry.compare(ends[0], ends[1], queries, k=k, min_recall=min_recall, min_overlap=0.0, seed=seed)
-        said = found.to_dict()
+        said, old, new = found.to_dict(), named(old), named(new)
         result = {
             "old": {"store": old, **said["a"]}, "new": {"store": new, **said["b"]}, "k": k, "questions": len(queries),
             "bars": said["bars"], "passed": found.passed, "measured": said["measured"],
@@ -250,4 +251,6 @@ def _missed(heard: Sequence[Heard], bars: Bars) -> list[str]:
 def require_two(old: str, new: str) -> None:
     """Raise Usage for a comparison of something with itself."""
     if old == new:
-        raise Usage(f"{old} is compared with itself", next="name two different ones with --old and --new")
+        raise Usage(
+            "that is a comparison of something with itself", next="name two different ones with --old and --new"
+        )

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from wherry import WherryError
 from wherry_apps.tutor.points import Point, Points, point_of
 from wherry_apps.tutor.resources import Resources
-from wherry_apps.tutor.switches import Switches
+from wherry_apps.tutor.switches import Switches, named
 from wherry_apps.tutor.tables import Question, QuestionVector
 
 _ROWS = 512
@@ -105,7 +105,7 @@ class Indexing:
         }  # fmt: skip
         rows = [
             {
-                "question_id": int(point.id), "store": now.store, "collection": now.collection, "embedder": card,
+                "question_id": int(point.id), "store": named(now.store), "collection": now.collection, "embedder": card,
                 "text_sha256": point.text_sha256, "indexed_at": None if error else datetime.now(UTC), "error": error,
             }
             for point, error in parts
@@ -131,7 +131,8 @@ class Indexing:
             return {
                 str(row.question_id): row.text_sha256
                 for row in rows
-                if (row.store, row.collection, row.embedder.get("spec")) == (now.store, now.collection, now.embedder)
+                if (row.store, row.collection, row.embedder.get("spec"))
+                == (named(now.store), now.collection, now.embedder)
             }
 
     def _forget(self, numbers: Iterable[int]) -> None:

@@ -30,7 +30,7 @@ from wherry import (
 from wherry_apps.tutor.reembedding import reembed
 from wherry_apps.tutor.renumbering import renumbered
 from wherry_apps.tutor.resources import Resources
-from wherry_apps.tutor.switches import STORES, THRESHOLDS, Switches, address_of, folder
+from wherry_apps.tutor.switches import STORES, THRESHOLDS, Switches, address_of, folder, named, require_open
 from wherry_apps.tutor.tables import Checkpoint, Comparison
 
 LLM, STORE = "llm", "store"
@@ -128,6 +128,8 @@ class Moving:
         for kind, least in (thresholds or {}).items():
             if kind not in THRESHOLDS or not -1 <= least <= 1:
                 raise Usage(f"{kind}={least} is no threshold", next=f"use {', '.join(THRESHOLDS)} with a value up to 1")
+        if store is not None:
+            require_open(store)
         for value in wanted.values():
             self._resources.switches().require_in_use(value)
         if llm is not None:
@@ -149,6 +151,7 @@ class Moving:
             if session.get(Checkpoint, name) is not None:
                 raise Conflict(f"there is a checkpoint {name!r} already", next="choose another name")
         now, points = self._resources.switches(), self._resources.points()
+        require_open(now.store)
         count, archive = points.check(), folder() / "checkpoints" / f"{name}.parquet"
         if count:
             archive.parent.mkdir(parents=True, exist_ok=True)
@@ -156,7 +159,7 @@ class Moving:
             if not done.equal:
                 raise Integrity("the archive does not hold what the collection holds", where=str(archive))
         made = {
-            "name": name, "stage": stage or _stage(now.llm, now.store), "settings": now.stored(), "store": now.store,
+            "name": name, "stage": stage or f"{now.llm}, {now.store}", "settings": now.stored(), "store": now.store,
             "archive": str(archive) if count else None, "points": count, "revision": self._db.revision() or "",
         }  # fmt: skip
         with self._db.session() as session:
@@ -213,7 +216,8 @@ class Moving:
         Raises Refused while it is in use, NotVerified without a passed comparison of it with what is in use.
         """
         now = self._resources.switches()
-        kind, current = (STORE, now.store) if old in STORES or "#" in old else (LLM, now.llm)
+        kind, current = (STORE, named(now.store)) if _is_store(old) else (LLM, now.llm)
+        old = named(old) if kind == STORE else old
         if old == current:
             raise Refused(f"{old} is in use", left="nothing was retired", next=f"wherry tutor switch --{kind} ANOTHER")
         with self._db.session() as session:
@@ -354,8 +358,8 @@ def _points_of(resources: Resources, settings: dict[str, Any]) -> Any:
     return resources.points(settings["store"], settings["embedder"])
 
 
-def _stage(llm: str, store: str) -> str:
-    return f"{llm}, {store}"
+def _is_store(name: str) -> bool:
+    return name in STORES or "#" in name
 
 
 def _shown(one: Checkpoint) -> dict[str, Any]:

@@ -52,14 +52,15 @@ class Switches:
 
     def require_in_use(self, name: str) -> None:
         """Raise Refused for what was retired."""
-        if name in self.retired:
+        shown = named(name) if name in STORES or "#" in name else name
+        if shown in self.retired:
             raise Refused(
-                f"{name} was retired", where="tutor", next="wherry tutor rollback returns to a checkpoint before that"
+                f"{shown} was retired", where="tutor", next="wherry tutor rollback returns to a checkpoint before that"
             )
 
     def stored(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
-        kept = asdict(self)
+        """Return what a checkpoint keeps, fit to print."""
+        kept = asdict(self) | {"store": named(self.store)}
         return {name: kept[name] for name in ("llm", "store", "embedder", "collection", "thresholds", "retired")}
 
 
@@ -109,6 +110,21 @@ def address_of(store: str, collection: str, db: AppDatabase) -> Address:
     if found.collection or found.scheme == "archive":
         return found
     return Address(found.scheme, found.location, collection, found.options)
+
+
+def named(store: str) -> str:
+    """Return a store as it may be printed and written down: a password in an address is hidden."""
+    return store if store in STORES else str(Address.parse(store))
+
+
+def require_open(store: str) -> None:
+    """Raise Usage for an address with a password: what is written down has none."""
+    if "***" in named(store):
+        raise Usage(
+            f"{named(store)} holds a password, which is not written down",
+            left="nothing was changed",
+            next="leave it out, and give it to the driver: PGPASSWORD, QDRANT_API_KEY",
+        )
 
 
 def vector_schema(db: AppDatabase) -> str:

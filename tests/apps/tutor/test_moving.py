@@ -407,3 +407,28 @@ def test_what_moves_is_the_text_hash_by_hash(approved: Tutor) -> None:
         for store in ("pgvector", MEMORY)
     ]
     assert hashes[0] == hashes[1]
+
+
+def test_a_password_in_an_address_is_neither_printed_nor_written_down(
+    approved: Tutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "postgresql://kim:geheim@127.0.0.1:9/db#questions"
+    with pytest.raises(Usage) as caught:
+        approved.moving.switch(store=secret)
+    assert "geheim" not in str(caught.value)
+    monkeypatch.setenv("WHERRY_TUTOR_STORE", secret)
+    assert "geheim" not in str(approved.resources.switches().stored())
+    for act in (
+        lambda: approved.moving.checkpoint("x"),
+        lambda: approved.moving.move("pgvector", secret),
+        lambda: approved.moving.retire(secret),
+        lambda: Comparing(approved.resources, approved.moving).stores("pgvector", secret),
+        approved.index,
+    ):
+        with pytest.raises(wherry.WherryError) as failed:
+            act()
+        assert "geheim" not in str(failed.value)
+    with approved.db.begin() as connection:
+        for table in ("tutor_settings", "tutor_checkpoints", "tutor_comparisons", "question_vectors"):
+            rows = connection.exec_driver_sql(f"SELECT t::text FROM {table} t").all()
+            assert "geheim" not in str(rows)
