@@ -19,7 +19,7 @@ from sqlalchemy import delete, select
 
 import wherry
 from wherry_apps.checkup.files import CHUNKER, READERS, Shelf
-from wherry_apps.checkup.manifests import write_manifest
+from wherry_apps.checkup.manifests import made_by, read_manifest, write_manifest
 from wherry_apps.checkup.places import Places
 from wherry_apps.checkup.tables import LOCAL, CheckupDocument
 
@@ -123,6 +123,8 @@ class Documents:
     ) -> dict[str, Any]:
         into, model = address_of(key), wherry.open_embedder(self.places.config.embedder)
         try:
+            # Vectors of two models are never mixed: with another model everything is embedded anew.
+            rebuild = rebuild or not made_by(read_manifest(self.places, key), model.space())
             if rebuild:
                 wherry.index_rebuild(into, model)
             done = wherry.index(

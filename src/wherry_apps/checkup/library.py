@@ -17,9 +17,9 @@ import pyarrow as pa
 
 import wherry
 from wherry_apps.checkup.documents import Documents, address_of, common_key, hospital_key
-from wherry_apps.checkup.manifests import LIBRARY, changed_at, read_manifest
+from wherry_apps.checkup.manifests import LIBRARY, changed_at, made_by, read_manifest
 from wherry_apps.checkup.phases import named
-from wherry_apps.checkup.places import Places, places
+from wherry_apps.checkup.places import Places, near, places
 from wherry_apps.checkup.rules import Passage, merged
 
 # More than is asked for, so that repeats and what is below the floor leave enough.
@@ -49,7 +49,11 @@ class _Collection:
     def search(self, question: str, k: int, model: wherry.Embedder) -> Sequence[wherry.Hit]:
         """Return the nearest records; none where there is no such collection."""
         store = self._refreshed()
-        return () if store is None else tuple(wherry.search(question, in_=store, k=k, mode="vector", embedder=model))
+        if store is None:
+            return ()
+        # Until they are made anew, documents of a former model are asked by that model.
+        same = made_by(read_manifest(self._places, self._key), model.space())
+        return tuple(wherry.search(question, in_=store, k=k, mode="vector", embedder=model if same else None))
 
     def _refreshed(self) -> Any:
         now = changed_at(self._places, self._key)
@@ -104,8 +108,13 @@ class Library:
         found = [p for p in found if p.first("file_path", "file_name", "source") not in anew]
         for key in keys:
             common += self._of_documents(key, question, wide, "hospital")
-        offline = here and self.places.embeds_here
+        offline = here and self.embeds_here(*keys)
         return Searched(tuple(merged([*found, *common], k, self.places.floor)), backend, offline)
+
+    def embeds_here(self, *keys: str) -> bool:
+        """Tell whether questions to the library and to these collections are embedded on this machine."""
+        made = [read_manifest(self.places, key) for key in (LIBRARY, common_key(self.places), *keys)]
+        return self.places.embeds_here and all(near(str(one["provider"])) for one in made if one)
 
     def _there(self, address: str, hospitals: list[str]) -> bool:
         """Tell whether a library was moved here at all. Raises NotFound where there is nothing to ask."""

@@ -37,6 +37,13 @@ def read_manifest(places: Places, key: str) -> dict[str, Any] | None:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
+def made_by(manifest: dict[str, Any] | None, space: wherry.Space) -> bool:
+    """Tell whether a model of this space made a collection; True where there is no manifest to say otherwise."""
+    if manifest is None:
+        return True
+    return all(manifest.get(name) == getattr(space, name) for name in ("provider", "model", "dimension"))
+
+
 def manifest_of(places: Places, key: str) -> Path:
     """Return where the manifest of a collection is."""
     return places.root / "manifests" / f"{key}.json"

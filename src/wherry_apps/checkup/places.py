@@ -108,9 +108,7 @@ class Places:
     @property
     def embeds_here(self) -> bool:
         """Whether questions are embedded without leaving the machine."""
-        provider, host = self.config.embedder.partition(":")[0], os.environ.get("OLLAMA_HOST", "")
-        near = not host or any(word in host for word in ("127.0.0.1", "localhost", "::1"))
-        return provider in _HERE and (provider != "ollama" or near)
+        return near(self.config.embedder.partition(":")[0])
 
     def agreed(self, **changes: Any) -> Places:
         """Return the places with what was agreed on anew, and keep it in config.json."""
@@ -156,6 +154,13 @@ def places(root: str | Path | None = None, environment: Mapping[str, str] = os.e
         base, folder, said.get(COLLECTION) or "welno_medical_knowledge", _truth(said.get(USE, "")),
         said.get(CHAT) or "offline", config,
     )  # fmt: skip
+
+
+def near(provider: str) -> bool:
+    """Tell whether a provider of models embeds on this machine."""
+    host = os.environ.get("OLLAMA_HOST", "")
+    here = not host or any(word in host for word in ("127.0.0.1", "localhost", "::1"))
+    return provider in _HERE and (provider != "ollama" or here)
 
 
 def keys_set() -> dict[str, bool]:

@@ -114,7 +114,7 @@ class Checkup:
         where = self.library.places
         here = address.partition(":")[0].partition("+")[0] != "llamacloud"
         return {
-            "backend": backend, "offline": here and where.embeds_here and self._spec == "offline",
+            "backend": backend, "offline": here and self.library.embeds_here() and self._spec == "offline",
             "embedder": where.config.embedder, "chat": self._spec, "floor": where.floor, "keys": keys_set(),
             "manifest": read_manifest(where, LIBRARY), **disk(where),
         }  # fmt: skip

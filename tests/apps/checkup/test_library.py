@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -140,6 +141,30 @@ def test_an_embedder_elsewhere_is_not_called_offline(where: Places) -> None:
     config = replace(where.config, embedder="openai:text-embedding-3-small")
     assert replace(where, config=config).embeds_here is False
     assert where.embeds_here is True
+
+
+def test_documents_of_a_former_model_answer_until_they_are_made_anew(
+    where: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "단백뇨가 나오면 다시 검사합니다."
+    with Checkup(where) as service:
+        service.documents.add("h-model", "pm", "요.md", text.encode())
+    monkeypatch.setenv("CHECKUP_EMBEDDER", "hash:64")
+    with Checkup(places(where.root)) as service:
+        assert service.search("단백뇨가 나오면?", hospital="h-model", owner="pm")["passages"][0]["text"] == text
+        assert service.documents.rebuild("h-model", "pm")["embedder"] == "hash:64"
+        assert service.search("단백뇨가 나오면?", hospital="h-model", owner="pm")["passages"][0]["text"] == text
+
+
+def test_a_library_made_by_a_model_elsewhere_is_not_called_offline(where: Places, tmp_path: Path) -> None:
+    shutil.copytree(where.root / "manifests", tmp_path / "s" / "manifests")
+    file = tmp_path / "s" / "manifests" / "library.json"
+    file.write_text(file.read_text().replace('"hash"', '"openai"'))
+    with Checkup(where) as service:
+        assert service.library.embeds_here() is True
+    with Checkup(places(tmp_path / "s")) as service:
+        assert service.places.embeds_here is True
+        assert service.library.embeds_here() is False
 
 
 def test_a_collection_that_measures_otherwise_is_told_in_cosines(
