@@ -43,16 +43,10 @@ def require_fit(data: bytes, name: str) -> None:
 def read(data: bytes, name: str) -> Post:
     """Return the text of a PDF or a text file. Raises BadFile, and BadRecord where a PDF holds no text."""
     require_fit(data, name)
-    document = wherry.read_document("post.pdf", data) if _is_pdf(data) else _as_text(data, name)
+    document = _as_pdf(data, name) if _is_pdf(data) else _as_text(data, name)
     text = clean("\n\n".join(part.text for part in document.parts))
     if not text:
-        raise wherry.BadRecord(
-            "no text can be taken from the file: scanned pages need OCR (text recognition) first",
-            where=name,
-            left="nothing was stored",
-            fields=["file"],
-            next="recognise the text first, then upload the result",
-        )
+        raise _no_text(name)
     # The name is the sender's: only what a column keeps of it is kept.
     return Post(text, hashlib.sha256(data).hexdigest(), name[:500] if storable(name) else "")
 
@@ -64,6 +58,26 @@ def _is_pdf(data: bytes) -> bool:
 def _looks_binary(data: bytes) -> bool:
     """Tell whether zero bytes stand where no UTF-16 or UTF-32 mark explains them."""
     return b"\x00" in data[:_HEAD] and not data.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff"))
+
+
+def _no_text(name: str) -> wherry.BadRecord:
+    return wherry.BadRecord(
+        "no text can be taken from the file: scanned pages need OCR (text recognition) first",
+        where=name,
+        left="nothing was stored",
+        fields=["file"],
+        next="recognise the text first, then upload the result",
+    )
+
+
+def _as_pdf(data: bytes, name: str) -> wherry.Document:
+    try:
+        return wherry.read_document("post.pdf", data)
+    except wherry.BadRecord as error:
+        # What the reader advises where every page is a picture.
+        if "OCR" in error.next:
+            raise _no_text(name) from None
+        raise
 
 
 def _as_text(data: bytes, name: str) -> wherry.Document:
