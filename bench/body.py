@@ -21,7 +21,7 @@ from wherry_apps.body.settings import Settings
 SHEETS, EMBEDDER, SCHEMA = 10_000, "hash:1024", "body_bench"
 PERSONS, DIMENSION, K, ASKED = 10_000, 1024, 6, 60
 # Building a graph of more vectors than this would take hours, and a search among one person's rows never asks it.
-_MOST_INDEXED = 20_000
+_MOST_INDEXED = 5_000
 _CHUNK = 5_000
 _TEXT = ("체형 분석: 상체 근육이 부족하고 복부 체지방이 많습니다. " * 20).encode()
 _COLUMNS = "user_id, llm_output, embedding_info, embedding_1024, report_date"
@@ -42,11 +42,14 @@ def _sheets(body: Body) -> list[Bar]:
     lines = (json.dumps(sheet, ensure_ascii=False) for sheet in many(SHEETS + 2_000))
     # What is made once is there before memory is looked at.
     first = body.importing.lines(None, islice(lines, 2_000), user, "bench", (EMBEDDER,))
-    before, started = _memory(), time.perf_counter()
+    before, started, worked = _memory(), time.perf_counter(), time.process_time()
     done = body.importing.lines(None, lines, user, "bench", (EMBEDDER,))
     seconds, grown = time.perf_counter() - started, _memory() - before
     assert (first.failed, done.failed, done.records) == (0, 0, SHEETS)
-    shown = f"{SHEETS / seconds:,.0f} sheets a second: read, typed, reported, embedded, stored"
+    worked = time.process_time() - worked
+    shown = (
+        f"{SHEETS / seconds:,.0f} sheets a second: read, typed, reported, embedded, stored; {worked:.0f} s of it here"
+    )
     return [
         Bar("b1", f"{SHEETS:,} sheets analysed offline", 60.0, False, (seconds,), shown, "s"),
         Bar("b2", f"memory grown over {SHEETS:,} sheets", 32.0, False, (grown,), "peak of the process", "MB"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from wherry_apps.body.dates import DAYS
 from wherry_apps.body.plain import Plain
@@ -99,15 +99,6 @@ def lines_of(plan: dict[str, Any]) -> list[str]:
     for day in plan["daily_plans"]:
         lines += _day(day)
     return [*lines, "# 조언", *(f"- {tip}" for tip in plan["tips"])]
-
-
-def is_week(data: Any) -> bool:
-    """Tell whether plan_data is a whole structured plan."""
-    try:
-        Plan.model_validate(data)
-    except ValidationError:
-        return False
-    return True
 
 
 def _day(day: dict[str, Any]) -> list[str]:

@@ -50,6 +50,14 @@ def test_a_message_that_is_none_is_refused_and_not_kept(body: Body, analysed: di
     assert body.talks.history(None, "report", analysed["id"])["turns"] == []
 
 
+def test_a_sheet_takes_what_was_said_about_it_along(body: Body, analysed: dict[str, Any]) -> None:
+    body.talks.say(None, "report", analysed["id"], "체지방률은?")
+    body.delete_record(None, analysed["record_id"])
+    with body.db.begin() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM body_chats").scalar() == 0
+        assert connection.exec_driver_sql("SELECT count(*) FROM analysis_reports").scalar() == 0
+
+
 def test_what_is_not_there_cannot_be_asked(body: Body, analysed: dict[str, Any]) -> None:
     for number in (0, -1, analysed["id"] + 1, 2**40):
         with pytest.raises(wherry.NotFound):

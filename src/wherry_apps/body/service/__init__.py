@@ -73,11 +73,12 @@ class Body:
         self.people.delete(owner, user_id)
 
     def delete_record(self, owner: Owner, record_id: int) -> None:
-        """Delete a sheet with its reports and their vectors. Raises NotFound."""
+        """Delete a sheet with its reports, their vectors and what was said about them. Raises NotFound."""
         with self.db.session() as session:
             owned(session, HealthRecord, record_id, owner)
             reports = list(session.scalars(select(AnalysisReport.id).where(AnalysisReport.record_id == record_id)))
         self.vectors.forget(reports)
+        self.talks.forget("report", reports)
         self.records.delete(owner, record_id)
 
     def check(self) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-import wherry
 from wherry_apps.body.composing import HEADINGS, sections
 from wherry_apps.body.dates import DAYS
 from wherry_apps.body.plans import lines_of, read_plan
@@ -72,6 +72,12 @@ class Talks:
             ]
         return {"turns": turns, "menu": menu_of(about.menu)}
 
+    def forget(self, subject: Subject, subject_ids: Sequence[int]) -> None:
+        """Delete what was said about some reports or plans."""
+        chosen = delete(BodyChat).where(BodyChat.subject == subject, BodyChat.subject_id.in_(subject_ids))
+        with self._context.db.session() as session:
+            session.execute(chosen)
+
 
 def menu_of(menu: dict[str, str]) -> list[str]:
     """Return a menu as lines: `1. 종합 평가`."""
@@ -112,10 +118,3 @@ def _turns(session: Session, subject: Subject, subject_id: int) -> list[BodyChat
     asked = select(BodyChat).where(BodyChat.subject == subject, BodyChat.subject_id == subject_id)
     latest = list(session.scalars(asked.order_by(BodyChat.id.desc()).limit(_MOST_TURNS)))
     return latest[::-1]
-
-
-def require_subject(value: str) -> Subject:
-    """Return what is talked about. Raises Usage for anything else."""
-    if value not in _WHAT:
-        raise wherry.Usage(f"{value!r} is neither report nor plan", where="subject")
-    return cast(Subject, value)
