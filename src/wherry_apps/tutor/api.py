@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from wherry import OPERATES, READS, WRITES, Caller, Document, Part, events
 from wherry_apps.tutor import app
@@ -22,11 +22,21 @@ Reading = Annotated[Caller, Depends(READS)]
 Writing = Annotated[Caller, Depends(WRITES)]
 Operating = Annotated[Caller, Depends(OPERATES)]
 Service = Annotated[Tutor, Depends(app.opened)]
+
+
+def _clean(value: str) -> str:
+    """Return a text that a database can hold. Raises ValueError."""
+    if "\x00" in value or any("\ud800" <= one <= "\udfff" for one in value):
+        raise ValueError("it holds a character that is none")
+    return value
+
+
+Clean = Annotated[str, AfterValidator(_clean)]
 Number = Annotated[int, Field(ge=1, lt=1 << 31)]
-Short = Annotated[str, Field(min_length=1, max_length=200)]
-Long = Annotated[str, Field(min_length=1, max_length=4_000)]
+Short = Annotated[Clean, Field(min_length=1, max_length=200)]
+Long = Annotated[Clean, Field(min_length=1, max_length=4_000)]
 K = Annotated[int, Query(ge=1, le=50)]
-Wish = Annotated[str | None, Query(max_length=200)]
+Wish = Annotated[Clean | None, Query(max_length=200)]
 
 
 class _Body(BaseModel):
@@ -64,7 +74,7 @@ class Start(_Body):
 class Submit(_Body):
     """Answers by question number; what is not there is unanswered. seconds: what each took, where it was measured."""
 
-    answers: Annotated[dict[Number, Annotated[str, Field(max_length=10)] | None], Field(max_length=1_000)]
+    answers: Annotated[dict[Number, Annotated[Clean, Field(max_length=10)] | None], Field(max_length=1_000)]
     seconds: Annotated[dict[Number, int], Field(max_length=1_000)] = Field(default_factory=dict)
 
 
@@ -88,7 +98,7 @@ class NewDocument(_Body):
     """A study document as text."""
 
     title: Short
-    text: Annotated[str, Field(min_length=1, max_length=10_000_000)]
+    text: Annotated[Clean, Field(min_length=1, max_length=10_000_000)]
     department: Short | None = None
     subject: Short | None = None
 
@@ -250,7 +260,7 @@ def remove_document(number: int, service: Service, caller: Operating) -> dict[st
 def search(
     service: Service,
     caller: Reading,
-    q: Annotated[str, Query(min_length=1, max_length=4_000)],
+    q: Annotated[Clean, Query(min_length=1, max_length=4_000)],
     kind: Literal["question", "document"] = "question",
     department: Wish = None,
     subject: Wish = None,

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from wherry import AppDatabase, BadRecord, Conflict, NotFound
-from wherry_apps.tutor.importing import Item, Paper, digest, read_paper
+from wherry_apps.tutor.importing import Item, Paper, digest, read_paper, require_plain
 from wherry_apps.tutor.tables import DiagnosisQuestion, DiagnosisTest, Question
 
 _COMPARED = ("options", "correct_answer", "subject", "area", "difficulty", "question_type", "description")
@@ -105,6 +105,7 @@ class Bank:
         unknown = sorted(set(changes) - set(_EDITABLE))
         if unknown:
             raise BadRecord(f"{', '.join(unknown)} cannot be changed", fields=unknown)
+        require_plain(dict(changes), "the change")
         with self._db.session() as session:
             question = _all(session, [number])[0]
             for name, value in changes.items():

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from wherry import AppDatabase, BadRecord, NotFound, Refused
+from wherry import AppDatabase, BadRecord, NotFound, Refused, Usage
 from wherry_apps.tutor import rules
 from wherry_apps.tutor.bank import shown
 from wherry_apps.tutor.tables import (
@@ -23,6 +23,7 @@ from wherry_apps.tutor.tables import (
 
 RUNNING, COMPLETED, EXPIRED = "in_progress", "completed", "expired"
 _LONGEST_S = 7 * 24 * 3600
+_LONGEST_NAME = 100
 Rows = Sequence[tuple[DiagnosisQuestion, Question]]
 
 
@@ -72,8 +73,10 @@ class Diagnosis:
     def start(self, number: int, owner: str) -> dict[str, Any]:
         """Start a session, or go on with the one that runs; return it with the questions, without answers.
 
-        Raises NotFound, Refused for a test that is not open.
+        Raises NotFound, Refused for a test that is not open, Usage for a name that cannot be.
         """
+        if not 1 <= len(owner) <= _LONGEST_NAME or "\x00" in owner:
+            raise Usage(f"the name of a user has 1 to {_LONGEST_NAME} characters", where="user")
         with self._db.session() as session:
             # Two starts at once are one: the second waits here and then finds the session of the first.
             test = session.get(DiagnosisTest, number, with_for_update=True)

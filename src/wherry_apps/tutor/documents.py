@@ -8,8 +8,10 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from wherry import AppDatabase, BadRecord, Document, NotFound, open_chunker, read_document, text_of
+from wherry_apps.tutor.importing import require_plain
 from wherry_apps.tutor.points import Point, passage_of
 from wherry_apps.tutor.tables import StudyChunk, StudyDocument
 
@@ -36,8 +38,9 @@ class Documents:
         Raises BadRecord for a document without text or title.
         """
         text = text_of(document)
-        if not title.strip() or not text.strip() or "\x00" in text + title:
+        if not title.strip() or not text.strip():
             raise BadRecord(f"{title or path!r} has no text that can be kept", left="nothing was stored")
+        require_plain([title, text, department, subject], "the document")
         chunks = open_chunker(CHUNKER).cut(document)
         with self._db.session() as session:
             known = session.scalars(select(StudyDocument).where(StudyDocument.title == title)).one_or_none()
@@ -61,15 +64,16 @@ class Documents:
             session.refresh(made)
             return _shown(made, len(rows)), [passage_of(made, row) for row in rows], former
 
-    def remove(self, number: int) -> list[str]:
-        """Delete a document and return the ids of its points. Raises NotFound."""
+    def point_ids(self, number: int) -> list[str]:
+        """Return the ids of the points of a document. Raises NotFound."""
         with self._db.session() as session:
-            known = session.get(StudyDocument, number)
-            if known is None:
-                raise NotFound(f"there is no document {number}")
-            ids = _ids(session, number)
-            session.delete(known)
-            return ids
+            _known(session, number)
+            return _ids(session, number)
+
+    def remove(self, number: int) -> None:
+        """Delete a document with its passages. Raises NotFound."""
+        with self._db.session() as session:
+            session.delete(_known(session, number))
 
     def list(self) -> list[dict[str, Any]]:
         """Return the documents by title, each with its number of passages."""
@@ -98,7 +102,14 @@ def read(path: Path) -> Document:
     return read_document(path.name, data)
 
 
-def _ids(session: Any, document: int) -> list[str]:
+def _known(session: Session, number: int) -> StudyDocument:
+    found = session.get(StudyDocument, number)
+    if found is None:
+        raise NotFound(f"there is no document {number}")
+    return found
+
+
+def _ids(session: Session, document: int) -> list[str]:
     return [str(i) for i in session.scalars(select(StudyChunk.id).where(StudyChunk.document_id == document))]
 
 

@@ -86,6 +86,7 @@ def read_file(path: Path, department: str | None = None, allow_incomplete: bool 
 
 def read_paper(data: Any, name: str, department: str | None = None, allow_incomplete: bool = False) -> Paper:
     """Read what a file held. department: of questions that name none. Raises BadRecord naming every bad question."""
+    require_plain([name, department], "the name of the file or the department")
     shape, rows, declared, test = _shaped(data, name)
     items, faults, warnings = _items(shape, rows, name, department)
     faults += _repeated(shape, rows)
@@ -166,6 +167,7 @@ def _items(
         try:
             if not isinstance(row, dict):
                 raise BadRecord("it is no object")
+            require_plain(row, "a key")
             items.append(_item(shape, row, place, label, name, department))
             warnings += _label_warnings(shape, row, label)
         except BadRecord as error:
@@ -204,14 +206,21 @@ def _text(row: Record, key: str) -> str:
     value = row.get(key)
     if not isinstance(value, str) or not value.strip():
         raise BadRecord(f"{key} is missing")
-    return _plain(value, key)
-
-
-def _plain(value: str, key: str) -> str:
-    """Return a text that PostgreSQL can hold. Raises BadRecord."""
-    if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise BadRecord(f"{key} holds a character that is none")
     return value
+
+
+def require_plain(value: Any, what: str) -> None:
+    """Raise BadRecord for a value that holds a character no database takes, however deep. what: names it."""
+    if isinstance(value, str):
+        if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise BadRecord(f"{what} holds a character that is none")
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            require_plain(key, what)
+            require_plain(inner, key)
+    elif isinstance(value, list):
+        for inner in value:
+            require_plain(inner, what)
 
 
 def _optional(row: Record, key: str) -> str | None:
@@ -220,7 +229,7 @@ def _optional(row: Record, key: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise BadRecord(f"{key} is no text")
-    return _plain(value, key)
+    return value
 
 
 def _whose(row: Record) -> tuple[str | None, str | None]:
@@ -245,7 +254,7 @@ def _options(value: Any) -> dict[str, str] | None:
         raise BadRecord(f"two options say the same ({twice[0]!r})")
     if isinstance(value, list) and len(pairs) not in (4, 5):
         raise BadRecord(f"it has {len(pairs)} choices; there have to be 4 or 5")
-    return {key: _plain(one, "an option") for key, one in sorted(pairs, key=lambda pair: _order(pair[0]))}
+    return dict(sorted(pairs, key=lambda pair: _order(pair[0])))
 
 
 def _order(key: str) -> tuple[int, str]:
@@ -262,7 +271,7 @@ def _key(value: Any, options: Mapping[str, str] | None, kind: str) -> str | None
         raise BadRecord(f"correct_answer {key!r} is no option; there are {', '.join(options)}")
     if len(key) > _LONGEST_KEY:
         raise BadRecord(f"correct_answer is longer than {_LONGEST_KEY} characters")
-    return _plain(key, "correct_answer")
+    return key
 
 
 def _difficulty(row: Record, scale: int) -> tuple[int, str]:
@@ -317,7 +326,7 @@ def _lines(value: Any) -> list[str] | None:
     lines = [value] if isinstance(value, str) else value
     if not isinstance(lines, list) or any(not isinstance(line, str) for line in lines):
         raise BadRecord("description is no list of texts")
-    return [_plain(line, "description") for line in lines]
+    return lines
 
 
 def _source(row: Record) -> dict[str, Any]:
@@ -333,6 +342,10 @@ def _repeated(shape: str, rows: Iterable[Any]) -> list[str]:
 
 def _bad_test(test: Record) -> list[str]:
     faults = []
+    try:
+        require_plain(test, "test_info")
+    except BadRecord as error:
+        faults.append(f"test_info: {error.what}")
     if not isinstance(test["title"], str) or not test["title"].strip():
         faults.append("test_info: it has no title")
     limit = test["time_limit"]

@@ -108,9 +108,11 @@ class Tutor:
         return told | {"indexed": not failed, "error": words}
 
     def remove_document(self, number: int) -> dict[str, Any]:
-        """Delete a study document with its points. Raises NotFound."""
-        ids = self.documents.remove(number)
+        """Delete a study document with its points. Raises NotFound; where the store is not there nothing is deleted."""
+        ids = self.documents.point_ids(number)
+        # The points first: a passage without its point is mended by `index`, a point without its passage misleads.
         self.indexing.remove(ids)
+        self.documents.remove(number)
         return {"removed": number, "points": len(ids)}
 
     def explain(self, number: int, owner: str | None, **wishes: Any) -> dict[str, Any]:

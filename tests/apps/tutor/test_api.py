@@ -254,6 +254,27 @@ def test_bad_queries_are_422(client: TestClient, kim: Bearing, path: str) -> Non
     assert client.get(f"/api/tutor{path}", headers=kim).status_code == 422
 
 
+@pytest.mark.parametrize("odd", ["a\x00b", "a\\ud800b"])
+def test_characters_that_are_none_are_422_everywhere(
+    client: TestClient, approved: Tutor, prof: Bearing, odd: str
+) -> None:
+    escaped = odd.replace("\x00", "\\u0000")
+    bodies = [
+        ("POST", "/questions/import", '{"name": "%s", "data": []}'),
+        ("POST", "/documents", '{"title": "%s", "text": "x"}'),
+        ("POST", "/questions/import", '{"name": "x", "data": {"meta": {}, "questions": [{"content": "%s"}]}}'),
+        ("PATCH", "/questions/1", '{"question_metadata": {"a": ["%s"]}}'), ("PATCH", "/questions/1", '{"area": "%s"}'),
+        ("POST", "/documents", '{"title": "x", "text": "%s"}'), ("POST", "/generate", '{"topic": "%s"}'),
+        ("POST", "/sessions/1/submit", '{"answers": {"41": "%s"}}'),
+    ]  # fmt: skip
+    headers = {**prof, "Content-Type": "application/json"}
+    for method, path, body in bodies:
+        found = client.request(method, f"/api/tutor{path}", headers=headers, content=body % escaped)
+        assert found.status_code == 422, (path, found.text)
+    for path in ("/search?q=%00", "/search?q=x&department=%00", "/questions?area=%00"):
+        assert client.get(f"/api/tutor{path}", headers=prof).status_code == 422, path
+
+
 def test_answers_that_cannot_be_name_the_questions(client: TestClient, approved: Tutor, kim: Bearing) -> None:
     number = client.post("/api/tutor/sessions", headers=kim, json={"test": 1}).json()["session"]
     body = {"answers": {"999": "1", "41": "9"}}
