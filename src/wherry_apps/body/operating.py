@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import text
@@ -10,6 +11,7 @@ from sqlalchemy import text
 import wherry
 from wherry_apps.body import upgrading
 from wherry_apps.body.service import Body, database
+from wherry_apps.body.settings import BULK_PATIENCE_S, Settings
 from wherry_apps.body.tables import COLUMNS
 
 
@@ -84,7 +86,9 @@ def embed(embedders: tuple[str, ...], every: float | None, batch: int, again: bo
     """Fill missing vectors, once or again and again."""
     if batch < 1 or (every is not None and not every > 0):
         raise wherry.Usage("--batch is at least 1 and --every above 0", where="embed")
-    with Body(url) as body:
+    settings = Settings.from_environment()
+    patient = replace(settings, patience_s=max(settings.patience_s, BULK_PATIENCE_S))
+    with Body(url, patient) as body:
         body.require_tables()
         while True:
             done = body.embedding.fill(

@@ -12,6 +12,8 @@ from wherry_apps.body.rules import Limits
 
 OFFLINE_EMBEDDER, OPENAI_EMBEDDER, OLLAMA_EMBEDDER = "hash:1024", "openai:text-embedding-3-small", "ollama:bge-m3"
 RULES = "rules-1"
+# Shorter than a caller of the service waits; who fills many vectors waits longer for a model that asks to.
+PATIENCE_S, BULK_PATIENCE_S = 20.0, 120.0
 # A question that cannot be embedded is answered from the latest reports: so long is that waited for.
 _QUESTION_S = 5.0
 _OPENAI = ("gpt-", "chatgpt-", "o1", "o3", "o4")
@@ -28,7 +30,7 @@ class Settings:
     model: str = "offline"
     embedders: tuple[str, ...] = (OFFLINE_EMBEDDER,)
     ollama_embedder: str = OLLAMA_EMBEDDER
-    patience_s: float = 60.0
+    patience_s: float = PATIENCE_S
     limits: Limits = field(default_factory=Limits)
 
     @classmethod
@@ -43,7 +45,7 @@ class Settings:
             chat_spec(os.environ.get("BODY_MODEL") or "offline"),
             tuple(spec.strip() for spec in named.split(",") if spec.strip()),
             os.environ.get("BODY_OLLAMA_EMBEDDER") or OLLAMA_EMBEDDER,
-            _seconds("BODY_PATIENCE_S", 60.0),
+            _seconds("BODY_PATIENCE_S", PATIENCE_S),
             Limits.configured(),
         )
 

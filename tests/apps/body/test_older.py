@@ -54,6 +54,21 @@ def test_every_variant_comes_up_and_keeps_its_rows(
     assert older.shape(database_url) == whole
 
 
+@pytest.mark.parametrize("variant", ["nothing", "other names"])
+def test_upgrade_head_makes_the_same(
+    database_url: str,
+    variant: str,
+    fresh_shape: dict[str, list],  # type: ignore[type-arg]
+) -> None:
+    older.fill(database_url, older.VARIANTS[variant])
+    db = database(database_url)
+    db.upgrade()
+    assert db.drift() == []
+    db.close()
+    assert older.shape(database_url) == fresh_shape.setdefault("shape", older.shape(database_url))
+    assert _brought(database_url).changes == []
+
+
 def test_times_and_ends_survive(database_url: str) -> None:
     older.fill(database_url, older.PSYCOPG2)
     _brought(database_url)
