@@ -403,9 +403,12 @@ def test_an_interview_over_a_socket_survives_a_lost_connection(
         # The connection is lost before "saved" is read.
     with client.websocket_connect(path, subprotocols=["wherry", f"bearer.{key}"]) as socket:
         now = socket.receive_json()
-        assert (now["type"], now["turn"], now["index"]) == ("question", 1, 1)
+        # Whether the answer was stored by then is anybody's guess; sent again, it counts once.
+        assert (now["type"], now["index"]) == ("question", now["turn"])
         socket.send_json({"type": "answer", "turn": 0, "text": ANSWER})
-        assert socket.receive_json() == {"type": "saved", "turn": 0, "again": True}
+        saved = socket.receive_json()
+        assert (saved["type"], saved["turn"]) == ("saved", 0)
+        assert socket.receive_json()["turn"] == 1
     assert len(a.get(f"/results?interview_id={here['id']}")["results"]) == 1
 
 
