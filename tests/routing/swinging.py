@@ -36,13 +36,26 @@ def swing(old: str, new: str) -> str:
     if route.target == old:
         if route.dual is None:
             follow(ROUTE, new)
-        wherry.sync(old, new)
+        _made_alike(old, new)
         wherry.switch(ROUTE, new, prove=True)
         follow(ROUTE, old)
         return "switch"
     wherry.rollback(ROUTE)
     follow(ROUTE, new)
     return "rollback"
+
+
+def _made_alike(old: str, new: str) -> None:
+    """Sync, as soon as nobody else writes to the other side."""
+    until = time.monotonic() + 30
+    while True:
+        try:
+            wherry.sync(old, new)
+            return
+        except wherry.Busy:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
 
 
 def swing_unlike(old: str, new: str) -> str:

@@ -64,7 +64,8 @@ def test_no_write_is_lost(
     with Readers(complete) as seen, Writers(environment, tmp_path / "acked", seed) as writers:
         found = swung(environment, "swing", (old, new), times, seed)
     assert seen.wrong == [], f"seed {seed}"
-    assert found.barred == [], f"seed {seed}"
+    # What a writer that died had on its way may arrive in the last moment, and then a proof must not stand.
+    assert {words.partition(":")[0] for words in found.barred} <= {"NotVerified", "Busy"}, f"seed {seed}"
     assert writers.failed == [], f"seed {seed}"
     acked, there = writers.acked(), numbers()
     lost = {key: (number, there[key]) for key, number in acked.items() if there[key] < number}

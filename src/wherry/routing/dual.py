@@ -39,6 +39,7 @@ from wherry.stores.registry import open_source, open_target
 _IDS_AT_ONCE = 2000
 _ROWS_AT_ONCE = 500
 _AGAIN_S = 1.0
+_PAUSE_S = 0.1
 # Any number that no other program takes, with the hash of the route's name beside it.
 _LOCK = 0x77686572
 _PUT = "INSERT INTO wherry.route_outbox (route, target, ids, due) VALUES ($1, $2, $3, $4) RETURNING id"
@@ -198,8 +199,9 @@ class _Follower:
             left = replay(self._name, self._open).waiting
             if ending:
                 return
+            # What comes within a moment is taken together, and others find the side free in between.
+            self._ending.wait(_AGAIN_S if left else _PAUSE_S)
             if left:
-                self._ending.wait(_AGAIN_S)
                 self._woken.set()
 
 
@@ -218,7 +220,7 @@ def drain(book: Book, route: Route, open_: Open = open_target, alone: bool = Fal
         return Replayed(0, 0)
     done, failure = 0, None
     try:
-        with _hold(book.database.server, route.name, wait=alone) as held:
+        with replaying(book.database.server, route.name, wait=alone) as held:
             done = _replayed(book, route, open_, alone) if held else 0
     except WherryError as error:
         failure = error.what
@@ -238,6 +240,8 @@ def _replayed(book: Book, route: Route, open_: Open, alone: bool) -> int:
     with ExitStack() as stack:
         live = stack.enter_context(closing(open_source(route.leads_to())))
         other = stack.enter_context(closing(open_(route.dual)))
+        # A sync that is under way may write what it read before; its end is waited for, and the ids then read again.
+        stack.enter_context(other.exclusive())
         while rows := book.database.ask(_TAKE, [route.name, route.dual, _ROWS_AT_ONCE, alone]):
             ids = list(dict.fromkeys(i for _, noted in rows for i in noted))
             for start in range(0, len(ids), _IDS_AT_ONCE):
@@ -262,8 +266,8 @@ def make_alike(live: Readable, other: Writable, ids: list[str]) -> None:
 
 
 @contextmanager
-def _hold(server: Server, name: str, wait: bool) -> Iterator[bool]:
-    """Hold the replay of a route against other processes; False when one is at it and it is not waited for."""
+def replaying(server: Server, name: str, wait: bool) -> Iterator[bool]:
+    """Hold the replays of a route against other processes; False when one is at it and it is not waited for."""
     with server.connect() as connection:
         if wait:
             connection.execute("SELECT pg_advisory_lock($1, hashtext($2))", [_LOCK, name])

@@ -31,7 +31,7 @@ from wherry.moving.sync import sync
 from wherry.moving.verify import verify
 from wherry.routing import aliases, turns
 from wherry.routing.book import Book, Route, shown
-from wherry.routing.dual import drain, make_alike, replay
+from wherry.routing.dual import drain, make_alike, replay, replaying
 from wherry.stores.base import Readable, Touched, Versioned
 
 _IDS_AT_ONCE = 2000
@@ -109,11 +109,11 @@ def rollback(name: str, *, why: str = "", waive_writes: int | None = None, carry
         carried = 0
         if carry and waive_writes is None and writes_since(route, count=False) != 0:
             # Most of it goes while writers go on; the rest, a moment later, while they wait.
-            carried += _carried(route)
+            carried += _carried(book, route)
         with turns.leading(book.database, name):
             lost = _left_behind(book, route, waive_writes, carry)
             if lost != 0 and carry and waive_writes is None:
-                carried, lost = carried + _carried(route), 0
+                carried, lost = carried + _carried(book, route), 0
             if lost != 0:
                 _require_given_up(route, lost, waive_writes)
             return _led_back(book, route, why, carried, _given_up(lost) if lost != 0 else "")
@@ -134,14 +134,16 @@ def _require_given_up(route: Route, lost: int | None, waived: int | None) -> Non
         raise _would_lose(route, lost)
 
 
-def _carried(route: Route) -> int:
+def _carried(book: Book, route: Route) -> int:
     """Carry back what was written since, by its ids where the engine tells them, else by a sync; return how much."""
     assert route.previous is not None
     try:
-        found = _carried_by_ids(route)
-        if found is not None:
-            return found
-        moved = sync(route.target, route.previous, accept_losses=True)
+        # Both write to the side before, and so does whoever brings it up to date behind the writers.
+        with replaying(book.database.server, route.name, wait=True):
+            found = _carried_by_ids(route)
+            if found is not None:
+                return found
+            moved = sync(route.target, route.previous, accept_losses=True)
     except Unsupported as error:
         lost = writes_since(route)
         if lost == 0:
