@@ -208,10 +208,12 @@ class Preindex:
                 self.tally.unchanged += count
                 self._told[runs.place] = f"{count} runs, unchanged"
                 return
+            # Looked at before reading: a run that is saved meanwhile is none that is gone.
+            stood = self.index.of_place(owner, runs.place)
             failed, found = self.tally.failed, self._read(filling, owner, runs, recipe)
             self._told[runs.place] = f"{len(found)} runs read"
             if limit is None:
-                self._purge(owner, runs.place, found)
+                self._purge(owner, runs.place, stood, stood - found)
                 mark = mark if self.tally.failed == failed else None
                 self.index.keep_place(owner, runs.place, kind="runs", mark=mark, recipe=recipe, sources=len(found))
 
@@ -251,10 +253,8 @@ class Preindex:
         else:
             put_run(filling, owner, place, raw, recipe, known)
 
-    def _purge(self, owner: str, place: str, found: set[str]) -> None:
+    def _purge(self, owner: str, place: str, stood: set[str], gone: set[str]) -> None:
         """Remove what a place has no more; a large part of it only by `purge`, which says so itself."""
-        stood = self.index.of_place(owner, place)
-        gone = stood - found
         if len(gone) > max(_GUARDED, _GUARDED_SHARE * len(stood)):
             self.tally.note(f"{len(gone)} of {len(stood)} runs are gone from {place}; wherry evals purge removes them")
         elif gone:

@@ -88,7 +88,8 @@ class Finder:
                 return None
             model = RunEmbedder(recorded(embedder, self.index.settings), record=embedder)
             store = wherry.open_source(store_address(self.index.settings) or self.index.address)
-            self._open = (embedder, store, Searcher(store, model, weights=WEIGHTS), model)
+            words = "pieces" if self.index.settings.plain else None
+            self._open = (embedder, store, Searcher(store, model, words, WEIGHTS), model)
             return self._open[2]
 
     def _close(self) -> None:

@@ -370,3 +370,20 @@ def test_a_service_outlives_another_dimension_of_its_table(evals: Evals, run_cli
     saved = evals.save({**R01, "results": [{**R01["results"][0], "answer": "9년"}]})
     assert (saved["indexed"], saved["error"]) == (True, None)
     assert evals.search("보증", None).hits[0]["source"] == "run:r-01"
+
+
+def test_a_run_that_is_saved_while_the_index_is_checked_stays(evals: Evals, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wherry_apps.evals.preindexing import Wish
+    from wherry_apps.evals.stored import StoredRuns
+
+    evals.save(run(1, 1), "ann")
+    pages = StoredRuns.pages
+
+    def saving(self: StoredRuns, limit: int | None = None) -> Iterator[Any]:
+        yield from pages(self, limit)
+        evals.save(run(2, 1), "ann")
+
+    monkeypatch.setattr(StoredRuns, "pages", saving)
+    assert evals.preindex(Wish(lenient=True, skip_guide=True)).tally.deleted == 0
+    assert evals.runs("ann")["count"] == 2
+    assert evals.status("ann")["totals"]["documents"] == 2 * 2
