@@ -9,8 +9,8 @@ from the cache into its row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -19,6 +19,9 @@ from wherry.errors import Integrity
 from wherry.indexing.diff import Change, Known
 from wherry.indexing.fingerprints import chunk_ids, embed_fp
 from wherry.stores.pgvector.catalog import Table
+
+_ROWS_AT_ONCE = 2048
+T = TypeVar("T")
 
 RAG = "rag_documents"
 # role -> name of the column, beside those of a record.
@@ -60,8 +63,7 @@ class Records:
         moved = [(c.old_ids[a], c.document.pieces[b]) for c in changes for a, b in c.move]
         if moved:
             self._move(connection, moved)
-        pieces = [piece for change in changes for piece in change.pieces]
-        if pieces:
+        for pieces in _parts([piece for change in changes for piece in change.pieces]):
             keys = [embed_fp(piece.fp, settings) for piece in pieces]
             columns = [[p.id for p in pieces], [p.text for p in pieces], [p.metadata for p in pieces]]
             _require_all(connection.execute(self._put(), [*columns, keys]).rowcount, len(pieces))
@@ -133,8 +135,7 @@ class RagDocuments:
         moved = [(c.known.id, a, c, b) for c in changes if c.known is not None for a, b in c.move]
         if moved:
             self._move(connection, moved)
-        put = [(change, position) for change in changes for position in change.put]
-        if put:
+        for put in _parts([(change, position) for change in changes for position in change.put]):
             self._put(connection, put, settings)
         self._rehash(connection, changes)
 
@@ -226,6 +227,12 @@ def layout_of(table: Table, place: dict[str, Any]) -> Layout:
 def _vector(table: Table) -> sql.Composable:
     """Return the cached vector in the type of the column."""
     return sql.SQL("v.vector::{}").format(table.type("halfvec")) if table.half else sql.SQL("v.vector")
+
+
+def _parts(rows: list[T]) -> Iterator[list[T]]:
+    """Yield rows some at a time: a statement's values are held several times over while it is sent."""
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        yield rows[start : start + _ROWS_AT_ONCE]
 
 
 def _require_all(written: int, wanted: int) -> None:

@@ -221,6 +221,8 @@ class SourceRun:
                 self._letters += 1
                 self._failed(item.id, error, content)
                 continue
+            # The document waits for its vectors now; its bytes need not.
+            del data
             yield document, self._known_as(known, content)
 
     def _known_as(self, known: Difference, content: bytes) -> str | None:
