@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sqlalchemy import insert
 
 import wherry
@@ -56,6 +58,14 @@ class _Line:
     record_date: datetime | None
 
 
+@dataclass(frozen=True)
+class _Made:
+    """What was made of a batch: text and version of each report, and the vectors by where they belong."""
+
+    reports: list[tuple[str, str]]
+    vectors: list[tuple[Place, np.ndarray]]
+
+
 class Importing:
     """Takes many sheets."""
 
@@ -81,9 +91,14 @@ class Importing:
         places = [(embedder, self._vectors.place(embedder)) for embedder in opened]
         known: dict[int, bool] = {}
         read = self._read(owner, enumerate(lines, 1), user_id, known, done)
-        while batch := list(islice(read, BATCH)):
-            self._store(batch, source, places)
-            done.records += len(batch)
+        # The database stores one batch while the next one is read and embedded.
+        with ThreadPoolExecutor(1) as writer:
+            stored: Future[int] | None = None
+            while batch := list(islice(read, BATCH)):
+                made = self._made(batch, places)
+                done.records += stored.result() if stored else 0
+                stored = writer.submit(self._store, batch, source, made)
+            done.records += stored.result() if stored else 0
         return done
 
     def _read(
@@ -120,10 +135,14 @@ class Importing:
         sheet = read_sheet(found["measurements"] if named else found, self._context.settings.limits)
         return _Line(number, user, sheet, _date(found.get("record_date")) if named else None)
 
-    def _store(self, batch: list[_Line], source: str, places: list[tuple[wherry.Embedder, Place]]) -> None:
-        written = [self._reports.write(one.sheet.measurements, one.sheet.warnings, "offline") for one in batch]
-        texts = [text for text, _, _ in written]
-        vectors = [(place, embedder.embed(texts)) for embedder, place in places]
+    def _made(self, batch: list[_Line], places: list[tuple[wherry.Embedder, Place]]) -> _Made:
+        """Return the reports of a batch and their vectors."""
+        reports = [self._reports.write(one.sheet.measurements, one.sheet.warnings, "offline")[:2] for one in batch]
+        texts = [text for text, _ in reports]
+        return _Made(reports, [(place, embedder.embed(texts)) for embedder, place in places])
+
+    def _store(self, batch: list[_Line], source: str, made: _Made) -> int:
+        """Store a batch, whole or not at all; return how many sheets it holds."""
         with self._context.db.session() as session:
             records = session.scalars(
                 insert(HealthRecord).returning(HealthRecord.id, sort_by_parameter_order=True),
@@ -131,19 +150,22 @@ class Importing:
             ).all()
             rows = [
                 {"user_id": one.user_id, "record_id": record, "llm_output": text, "model_version": version}
-                for one, record, (text, version, _) in zip(batch, records, written, strict=True)
+                for one, record, (text, version) in zip(batch, records, made.reports, strict=True)
             ]
-            columns = [(place, made) for place, made in vectors if place.is_column]
+            columns = [(place, vectors) for place, vectors in made.vectors if place.is_column]
             for at, row in enumerate(rows):
-                row["embedding_info"] = {place.name: place.info(texts[at]) for place, _ in columns}
-                row |= {place.name: made[at] for place, made in columns}
+                row["embedding_info"] = {place.name: place.info(row["llm_output"]) for place, _ in columns}
+                row |= {place.name: vectors[at] for place, vectors in columns}
             reports = session.scalars(
                 insert(AnalysisReport).returning(AnalysisReport.id, sort_by_parameter_order=True), rows
             ).all()
-            named = [(report, one.user_id, text) for report, one, text in zip(reports, batch, texts, strict=True)]
-            for place, made in vectors:
+            named = [
+                (report, one.user_id, row["llm_output"]) for report, one, row in zip(reports, batch, rows, strict=True)
+            ]
+            for place, vectors in made.vectors:
                 if not place.is_column:
-                    self._vectors.store(session, place, named, made)
+                    self._vectors.store(session, place, named, vectors)
+        return len(batch)
 
 
 def open_lines(path: Path) -> Iterator[str]:
