@@ -43,7 +43,7 @@ class DayPlan(Plain):
     """One day. total_calories: kcal of its meals."""
 
     day_of_week: str
-    exercises: Annotated[list[Exercise], Field(max_length=30)] = []
+    exercises: Annotated[list[Exercise], Field(max_length=30)] = Field(default_factory=list)
     meals: Annotated[list[Meal], Field(min_length=1, max_length=10)]
     total_calories: Amount
     notes: str | None = None
@@ -55,7 +55,7 @@ class Week(Plain):
     daily_plans: list[DayPlan]
     weekly_summary: Prose
     weekly_goal: Prose
-    tips: Annotated[list[Line], Field(max_length=20)] = []
+    tips: Annotated[list[Line], Field(max_length=20)] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _seven_days(self) -> Self:

@@ -31,17 +31,17 @@ class Goal(Plain):
 class Preferences(Plain):
     """How a person wants to train and eat. exercise_duration: minutes a day; exercise_frequency: days a week."""
 
-    preferred_exercise_types: Words = []
+    preferred_exercise_types: Words = Field(default_factory=list)
     exercise_frequency: Annotated[int, Field(ge=1, le=7)] = 3
     exercise_duration: Annotated[int, Field(ge=5, le=300)] = 60
     exercise_intensity: Literal["low", "medium", "high"] = "medium"
-    dietary_restrictions: Words = []
-    preferred_cuisine: Words = []
-    disliked_foods: Words = []
+    dietary_restrictions: Words = Field(default_factory=list)
+    preferred_cuisine: Words = Field(default_factory=list)
+    disliked_foods: Words = Field(default_factory=list)
     meal_frequency: Annotated[int, Field(ge=2, le=6)] = 3
-    health_conditions: Words = []
-    injuries: Words = []
-    medications: Words = []
+    health_conditions: Words = Field(default_factory=list)
+    injuries: Words = Field(default_factory=list)
+    medications: Words = Field(default_factory=list)
 
 
 def read_goals(value: Any) -> list[Goal]:

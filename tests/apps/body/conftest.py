@@ -97,14 +97,14 @@ def client(body: Body, _served: TestClient) -> TestClient:
 
 
 @pytest.fixture
-def tenants(client: TestClient) -> Iterator[tuple[Tenant, Tenant, Tenant]]:
+def tenants(client: TestClient) -> tuple[Tenant, Tenant, Tenant]:
     """Two tenants and an operator."""
     with wherry.Keys() as keys:
         keys.prepare()
         made = [
             Tenant(name, client, keys.add(name, operator=name == "ops")) for name in ("clinic-a", "clinic-b", "ops")
         ]
-    yield made[0], made[1], made[2]
+    return made[0], made[1], made[2]
 
 
 @pytest.fixture
