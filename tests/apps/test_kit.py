@@ -102,6 +102,23 @@ def test_a_database_of_the_users_own_keeps_its_tables_in_public(pg: psycopg.Conn
         pg.execute(f"DROP DATABASE {named} WITH (FORCE)")
 
 
+def test_a_user_who_may_make_no_schema_has_tables_in_public(pg: psycopg.Connection) -> None:
+    named = f"own_{uuid4().hex[:8]}"
+    pg.execute(f"CREATE ROLE {named} LOGIN PASSWORD 'x'")
+    pg.execute(f"CREATE DATABASE {named}")
+    conninfo = psycopg.conninfo.conninfo_to_dict(server.start())
+    with psycopg.connect(**{**conninfo, "dbname": named}, autocommit=True) as admin:
+        admin.execute("CREATE EXTENSION vector")
+        admin.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {named}")
+    own = Notes(f"postgresql://{named}:x@/{named}?host={conninfo['host']}&port={conninfo['port']}")
+    try:
+        assert own.add("local", "제목", "본문") > 0
+    finally:
+        own.close()
+        pg.execute(f"DROP DATABASE {named} WITH (FORCE)")
+        pg.execute(f"DROP ROLE {named}")
+
+
 @pytest.mark.parametrize("url", [f"postgresql://u:{PASSWORD}@127.0.0.1:9/db", f"postgres://u:{PASSWORD}@[::1]:9/db"])
 def test_a_server_that_does_not_answer_is_exit_4_and_no_password_shows(url: str) -> None:
     with pytest.raises((Unreachable, AuthFailed)) as caught:

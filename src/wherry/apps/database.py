@@ -92,7 +92,9 @@ class AppDatabase:
                 # One at a time; whoever comes second finds the work done.
                 lock = [_LOCKS, zlib.crc32(f"{self.schema}/{self.app}".encode()) - 2**31]
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, %s)", tuple(lock))
-                connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {_quoted(self.schema)}"))
+                # Asked first: even a schema that is there is not made by a user who may make none.
+                if not connection.scalar(text("SELECT 1 FROM pg_namespace WHERE nspname = :n"), {"n": self.schema}):
+                    connection.execute(text(f"CREATE SCHEMA {_quoted(self.schema)}"))
                 command.upgrade(self._config(connection), to)
 
     def revision(self) -> str | None:
