@@ -16,8 +16,9 @@ from wherry.testing.samples import sample
 CODES = {
     1: "Different",
     2: "WherryError Usage UnknownStore UnknownModel NoModel MissingExtra NoSuchRoute BadAddress WrongDimension "
-    "Unsupported",
-    3: "Refused LossNotAccepted MassDelete SpaceMismatch UnknownMetric NotEnoughSpace NotVerified WouldLoseWrites",
+    "Unsupported NotFound",
+    3: "Refused LossNotAccepted MassDelete SpaceMismatch UnknownMetric NotEnoughSpace NotVerified WouldLoseWrites "
+    "Conflict",
     4: "StoreError Unreachable TimedOut RateLimited SourceChanged NoSuchCollection NotListed AuthFailed "
     "QuotaExceeded DiskFull WorkerLost Rejected",
     5: "BadRecord",
