@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import wherry
+from wherry.errors import WrongDimension
 from wherry.record import Record, to_records
 from wherry.space import Metric, Space
 
@@ -44,3 +45,12 @@ def test_vectors_of_two_models_are_not_mixed() -> None:
 def test_a_space_without_a_dimension_is_refused() -> None:
     with pytest.raises(wherry.Usage):
         wherry.put([], "memory:#nothing", Space())
+
+
+def test_a_record_that_cannot_be_held_is_named_before_its_batch_is_written() -> None:
+    with pytest.raises(WrongDimension, match="'short' has 1 components"):
+        wherry.put([*_records(2), Record("short", [1.0], "글")], "memory:#bad", _SPACE)
+    with pytest.raises(wherry.BadRecord, match="cannot hold 'nan'"):
+        wherry.put([*_records(2), Record("nan", [1.0, float("nan")], "글")], "memory:#bad", _SPACE)
+    with wherry.open_source("memory:#bad") as store:
+        assert store.describe().count == 0
