@@ -9,7 +9,7 @@ from wherry.testing.llamacloud_server import LlamaCloudServer
 
 
 @pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201
+def cloud(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LLAMA_CLOUD_API_KEY", "llx-test")
     with LlamaCloudServer() as server:
         server.pipeline("guides").add("혈당", ["공복혈당은 아침에 잽니다.", "물은 하루 여섯 잔입니다."])

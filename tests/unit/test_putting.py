@@ -52,5 +52,4 @@ def test_a_record_that_cannot_be_held_is_named_before_its_batch_is_written() -> 
         wherry.put([*_records(2), Record("short", [1.0], "글")], "memory:#bad", _SPACE)
     with pytest.raises(wherry.BadRecord, match="cannot hold 'nan'"):
         wherry.put([*_records(2), Record("nan", [1.0, float("nan")], "글")], "memory:#bad", _SPACE)
-    with wherry.open_source("memory:#bad") as store:
-        assert store.describe().count == 0
+    assert wherry.open_source("memory:#bad").describe().count == 0
