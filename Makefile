@@ -9,7 +9,7 @@ demo: $(VENV)/.installed-all      ## play the main job on a knowledge base that 
 	$(BIN)/wherry demo
 
 test: $(VENV)/.installed-test lint ## all tests that belong to a commit
-	$(BIN)/python -m pytest -n 2 --dist worksteal --randomly-seed=1
+	$(BIN)/python -m pytest -n 2 --dist loadfile --randomly-seed=1
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check src tests bench

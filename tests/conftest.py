@@ -24,6 +24,8 @@ settings.register_profile("campaign", _patient)
 settings.load_profile(os.environ.get("WHERRY_HYPOTHESIS", "commit"))
 # What the machine is set up for must not reach the tests; a session fixture may set it again.
 os.environ.pop("WHERRY_HOME", None)
+# A fixture of a session may leave the shared folder in the environment: it is for those alone who ask for it.
+_SHARED = "wherry-shared-"
 # Nothing here has to survive the machine: on a disk, much of the time goes into syncing databases of a few rows.
 _MEMORY_DISK, _ENOUGH = Path("/dev/shm"), 8 << 30
 
@@ -51,7 +53,7 @@ def _roomy() -> bool:
 @pytest.fixture(scope="session")
 def shared_home() -> Iterator[Path]:
     """One state folder for every test that asks for it: an embedded server is started once."""
-    folder = Path(tempfile.mkdtemp(prefix="wherry-shared-"))
+    folder = Path(tempfile.mkdtemp(prefix=_SHARED))
     yield folder
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WHERRY_HOME", str(folder))
@@ -93,7 +95,7 @@ def wherry_home(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         home = request.getfixturevalue("shared_home")
         monkeypatch.setenv("WHERRY_HOME", str(home))
         yield home
-    elif "WHERRY_HOME" in os.environ:
+    elif not Path(os.environ.get("WHERRY_HOME", _SHARED)).name.startswith(_SHARED):
         yield Path(os.environ["WHERRY_HOME"])
     else:
         with tempfile.TemporaryDirectory(prefix="wherry-home-", ignore_cleanup_errors=True) as home:
