@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 
+from typer.core import TyperCommand
+
 from tests.cli.commands import COMMAND, run_command
+from wherry.cli.later import COMMANDS, built
 
 HEAVY = ("pyarrow", "numpy", "chromadb", "psycopg", "rich", "sqlite3", "wherry.moving", "wherry.stores")
 PROBE = f"""
@@ -26,17 +30,14 @@ def test_help_imports_no_engine() -> None:
 
 def test_help_is_there_at_once() -> None:
     taken = []
-    for _ in range(20):
+    for _ in range(5):
         process = subprocess.Popen([*COMMAND, "--help"], stdout=subprocess.DEVNULL)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0
         taken.append(used.ru_utime + used.ru_stime)
-        if taken[-1] < 0.3:
-            break
-    # Processor time of a process that waits for nothing. A busy neighbour on the same core only adds to it, by half
-    # and more: the least of several is what help costs.
-    assert min(taken) < 0.3, taken
+    # Processor time of a process that waits for nothing: what else this machine does is not measured.
+    assert statistics.median(taken) < 0.3, taken
 
 
 def test_every_command_has_a_help_with_an_example() -> None:
@@ -69,3 +70,13 @@ def test_an_ascii_stdout_is_no_failure() -> None:
     said = run_command("sync", "없음:#가", "memory:#b", "--json", PYTHONIOENCODING="ascii")
     assert said.code == 2
     assert said.json["error"]
+
+
+def test_commands_have_the_line_of_their_own_help_before_they_are_built() -> None:
+    for name, (_, line) in COMMANDS.items():
+        assert TyperCommand(name, help=line).get_short_help_str(70) == built(name).get_short_help_str(70), name
+
+
+def test_a_command_typed_wrongly_is_guessed() -> None:
+    said = run_command("rout")
+    assert (said.code, "Did you mean 'route'?" in said.err) == (2, True)

@@ -10,24 +10,29 @@ from wherry.errors import Usage
 GROUP = "wherry.apps"
 
 
-def names() -> list[str]:
-    """Return the names of the installed apps in their order; none is imported."""
-    return sorted({one.name for one in entry_points(group=GROUP)})
-
-
 def find(name: str) -> App:
     """Return the app of a name. Raises Usage when there is none, or when its package cannot be used."""
-    found = [one for one in entry_points(group=GROUP) if one.name == name]
-    if not found:
-        raise Usage(f"no app is called {name!r}", next=f"there are: {', '.join(names()) or 'none'}")
-    return _loaded(found[0])
+    found = lookup(name)
+    if found is None:
+        raise Usage(f"no app is called {name!r}", next=f"there are: {', '.join(sorted(_entries())) or 'none'}")
+    return found
+
+
+def lookup(name: str) -> App | None:
+    """Return the app of a name, None when there is none. Raises Usage when its package cannot be used."""
+    entry = _entries().get(name)
+    return None if entry is None else _loaded(entry)
 
 
 def installed() -> list[App]:
     """Return every installed app, by name."""
-    # One look for all: each reads the metadata of every package there is.
-    found = {one.name: one for one in entry_points(group=GROUP)}
+    found = _entries()
     return [_loaded(found[name]) for name in sorted(found)]
+
+
+def _entries() -> dict[str, EntryPoint]:
+    # Each look reads the metadata of every package there is.
+    return {one.name: one for one in entry_points(group=GROUP)}
 
 
 def _loaded(entry: EntryPoint) -> App:

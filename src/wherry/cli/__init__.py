@@ -1,6 +1,7 @@
 """The command line: arguments in, exit code out.
 
-    app.py       commands and flags
+    app.py       commands and flags; *_app.py: those of one group
+    later.py     groups and apps, built when they are typed
     acts.py      calling an act and printing what it returned
     show.py      results as a person reads them
     search.py    asking a collection

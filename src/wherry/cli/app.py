@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from wherry.cli import apps_app, ask_app, compare_app, measure_app, route_app, serve_app
-from wherry.cli.index_app import app as index
+from wherry.cli import later
 
 Job = Callable[[], int]
 
@@ -41,25 +40,11 @@ RayAddress = Annotated[
 # rich would double the time of --help.
 app = typer.Typer(
     name="wherry",
-    cls=apps_app.WithApps,
+    cls=later.Commands,
     rich_markup_mode=None,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-runs = typer.Typer(rich_markup_mode=None)
-app.add_typer(runs, name="runs", invoke_without_command=True)
-app.add_typer(index, name="index")
-app.add_typer(measure_app.lexicon, name="lexicon")
-app.command("evaluate")(measure_app.evaluate)
-app.command("ask")(ask_app.ask)
-app.command("compare")(compare_app.compare)
-app.command("compare-chat")(compare_app.compare_chat)
-app.add_typer(route_app.routes, name="route")
-app.command("switch")(route_app.switch)
-app.command("rollback")(route_app.rollback)
-app.command("watch")(route_app.watch)
-app.command("migrate")(route_app.migrate)
-app.add_typer(serve_app.serve, name="serve")
 
 
 def _version(wanted: bool) -> None:
@@ -103,7 +88,6 @@ def wherry(
     """
 
 
-@app.command()
 def plan(
     source: Source,
     target: Target,
@@ -126,7 +110,6 @@ def plan(
     return partial(acts.plan, source, acts.laid_out(target, layout), hands, json)
 
 
-@app.command()
 def sync(
     source: Source,
     target: Target,
@@ -162,7 +145,6 @@ def sync(
     )
 
 
-@app.command()
 def verify(
     source: Annotated[str, typer.Argument(metavar="A", help="Address to read.", show_default=False)],
     target: Annotated[str, typer.Argument(metavar="B", help="Address to compare.", show_default=False)],
@@ -183,7 +165,6 @@ def verify(
     return partial(acts.verify, source, acts.laid_out(target, layout), level, tolerance, json)
 
 
-@app.command()
 def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.", show_default=False)],
     in_: Annotated[str, typer.Option("--in", metavar="ADDRESS", help="Where to look.", show_default=False)],
@@ -223,7 +204,6 @@ def search(
     return partial(asking.search, query, in_, k, mode, where, exact, embedder, decay, json)
 
 
-@app.command()
 def tune(
     address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The collection to tune.", show_default=False)],
     recall: Annotated[float, typer.Option(help="The part of the true nearest to find.", metavar="PART")] = 0.98,
@@ -248,43 +228,6 @@ def tune(
     return partial(tuning.tune, address, recall, k, rows, questions, apply, json)
 
 
-@runs.callback()
-def list_runs(context: typer.Context, json: Json = False, debug: Debug = False) -> Job | None:
-    """List the runs that were made here, latest first.
-
-    \b
-    Example:
-      wherry runs
-      wherry runs show 20260301-101500-3f9a
-    """
-    if context.invoked_subcommand is not None:
-        return None
-    from wherry.cli import runs as journals
-
-    return partial(journals.list_all, json)
-
-
-@runs.command("show")
-def show_run(
-    context: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="ID", show_default=False)],
-    json: Json = False,
-    debug: Debug = False,
-) -> Job:
-    """Show one run: its plan, its outcome, and every record in quarantine.
-
-    \b
-    Example:
-      wherry runs show 20260301-101500-3f9a
-    """
-    from wherry.cli import runs as journals
-
-    # `wherry runs --json show ID` means the same as `wherry runs show ID --json`.
-    before = context.parent.params if context.parent else {}
-    return partial(journals.show_one, run, json or bool(before.get("json")))
-
-
-@app.command()
 def demo(
     folder: Annotated[
         Path | None,
@@ -304,7 +247,6 @@ def demo(
     return partial(acts.demo, folder, json)
 
 
-@app.command()
 def doctor(
     model: Annotated[
         str | None,
