@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from wherry import Usage
+from wherry import Document, Part, open_chunker
 
 SIZE, OVERLAP = 1_000, 200
 _SPACES = re.compile(r"[^\S\n]+")
 _LINE_ENDS = re.compile(r" ?\n ?")
 _NEWLINES = re.compile(r"\n{3,}")
-# A sentence ends, or a paragraph does.
-_BOUNDARY = re.compile(r"[.!?]|\n\n")
 
 
 @dataclass(frozen=True)
@@ -37,33 +35,6 @@ def chunks(text: str, size: int = SIZE, overlap: int = OVERLAP) -> list[Piece]:
     A chunk ends after the last `.`, `!`, `?` or blank line beyond its half; where there is none, it ends hard.
     Raises Usage when the overlap is half the size or more, since chunks could then stand still.
     """
-    if size < 1 or overlap < 0 or 2 * overlap >= size:
-        raise Usage(f"an overlap of {overlap} does not fit chunks of {size} characters", where="overlap")
-    found: list[Piece] = []
-    start = 0
-    while True:
-        end = _end(text, start, size)
-        piece = _trimmed(text, start, end, len(found))
-        if piece is not None:
-            found.append(piece)
-        if end >= len(text):
-            return found
-        start = max(end - overlap, start + 1)
-
-
-def _end(text: str, start: int, size: int) -> int:
-    """Return where a chunk that begins at `start` ends."""
-    hard = start + size
-    if hard >= len(text):
-        return len(text)
-    half = start + size // 2
-    return max((match.end() for match in _BOUNDARY.finditer(text, half, hard)), default=hard)
-
-
-def _trimmed(text: str, start: int, end: int, index: int) -> Piece | None:
-    part = text[start:end]
-    inside = part.strip()
-    if not inside:
-        return None
-    first = start + len(part) - len(part.lstrip())
-    return Piece(index, first, first + len(inside), inside)
+    document = Document("text", (Part(text),))
+    cut = open_chunker(f"fixed?size={size}&overlap={overlap}").cut(document)
+    return [Piece(one.ordinal, one.start, one.end, one.text) for one in cut]
