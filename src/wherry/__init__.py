@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wherry.answering.hits import Hit, Hits
     from wherry.answering.passages import Passage
     from wherry.answering.prompt import messages_of
+    from wherry.answering.reorder import aged, days_since
     from wherry.answering.search import Searcher, search
     from wherry.answering.tune import Tuning, tune
     from wherry.apps.app import App
@@ -114,6 +115,7 @@ _HOMES = {
     "wherry.answering.hits": ("Hit", "Hits"),
     "wherry.answering.passages": ("Passage",),
     "wherry.answering.prompt": ("messages_of",),
+    "wherry.answering.reorder": ("aged", "days_since"),
     "wherry.answering.search": ("Searcher", "search"),
     "wherry.answering.tune": ("Tuning", "tune"),
     "wherry.apps.app": ("App",),
@@ -230,6 +232,8 @@ __all__ = [  # noqa: RUF022 - grouped by use
     "read_document",
     "text_of",
     "search",
+    "aged",
+    "days_since",
     "ask",
     "ask_stream",
     "messages_of",

@@ -54,6 +54,11 @@ def days_since(value: Any, now: datetime) -> float | None:
     return None if moment is None else max(0.0, (now - moment).total_seconds() / _DAY_S)
 
 
+def aged(relevance: float, days: float | None) -> float:
+    """Return by what something so relevant and so old is ordered, higher first; no days: nothing for being new."""
+    return RELEVANCE * relevance + RECENCY * _recency(days)
+
+
 @dataclass(frozen=True)
 class _Scale:
     """What the scores of some hits are measured by. most: the best score of each leg. weights: of each leg."""
@@ -89,9 +94,13 @@ class _Scale:
 
 def _decayed(hit: Hit, key: str, now: datetime, relevance: float) -> Hit:
     days = days_since(hit.metadata.get(key), now)
-    recency = 0.0 if days is None else 1 / (1 + math.log(days + 1))
+    recency = _recency(days)
     parts = {**hit.parts, "recency": Part(0, recency, RECENCY * recency)}
-    return replace(hit, score=RELEVANCE * relevance + RECENCY * recency, parts=parts)
+    return replace(hit, score=aged(relevance, days), parts=parts)
+
+
+def _recency(days: float | None) -> float:
+    return 0.0 if days is None else 1 / (1 + math.log(days + 1))
 
 
 def _ordered(hits: Sequence[Hit]) -> tuple[Hit, ...]:

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import wherry
+
 TOP_K = 3
 # So many times the reports that are wanted are fetched before new ones move up.
 DEPTH = 2
-_NEAR, _NEW = 0.7, 0.3
-_DAY_S = 86_400
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,4 @@ class Found:
 
 def days_since(moment: datetime, now: datetime | None = None) -> int:
     """Return whole days from a time to now, 0 for one to come; a time without a zone is UTC."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    seconds = ((now or datetime.now(UTC)) - aware).total_seconds()
-    return max(0, math.floor(seconds / _DAY_S))
-
-
-def score_of(similarity: float, days: int) -> float:
-    """Return by what a hit is ordered, higher first."""
-    return _NEAR * similarity + _NEW / (1 + math.log(days + 1))
+    return math.floor(wherry.days_since(moment, now or datetime.now(UTC)) or 0)

@@ -14,7 +14,7 @@ import wherry
 from tests.apps.body.sheets_kit import FLAT
 from wherry.testing.openai_server import OpenAIServer
 from wherry_apps.body.database import Database
-from wherry_apps.body.ranking import days_since, score_of
+from wherry_apps.body.ranking import days_since
 from wherry_apps.body.service import Body
 from wherry_apps.body.service.vectors import Place
 
@@ -46,8 +46,8 @@ def test_days_are_whole_and_never_negative(days: float, expected: int) -> None:
 
 
 def test_the_score_is_the_stated_one() -> None:
-    assert score_of(0.5, 0) == pytest.approx(0.7 * 0.5 + 0.3)
-    assert score_of(-0.2, 9) == pytest.approx(0.7 * -0.2 + 0.3 / (1 + math.log(10)))
+    assert wherry.aged(0.5, 0) == pytest.approx(0.7 * 0.5 + 0.3)
+    assert wherry.aged(-0.2, 9) == pytest.approx(0.7 * -0.2 + 0.3 / (1 + math.log(10)))
 
 
 def test_three_reports_come_each_with_text_date_and_similarity(body: Body, me: int) -> None:
@@ -58,7 +58,7 @@ def test_three_reports_come_each_with_text_date_and_similarity(body: Body, me: i
     for one in found.reports:
         assert one.text.startswith(NEAR)
         assert -1 <= (one.similarity or 2) <= 1
-        assert one.score == pytest.approx(score_of(one.similarity or 0, one.days))
+        assert one.score == pytest.approx(wherry.aged(one.similarity or 0, one.days))
 
 
 def test_a_report_dated_tomorrow_ranks_with_no_days(body: Body, me: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import select
 
 import wherry
-from wherry_apps.body.ranking import DEPTH, TOP_K, Found, days_since, score_of
+from wherry_apps.body.ranking import DEPTH, TOP_K, Found, days_since
 from wherry_apps.body.service.context import Context, Owner, person, require_text
 from wherry_apps.body.service.vectors import Vectors
 from wherry_apps.body.tables import AnalysisReport
@@ -87,7 +87,7 @@ def _found(report: AnalysisReport, similarity: float | None) -> Found:
         report.model_version,
         days,
         similarity,
-        None if similarity is None else score_of(similarity, days),
+        None if similarity is None else wherry.aged(similarity, days),
         "latest" if similarity is None else "vector",
     )
 
