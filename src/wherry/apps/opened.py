@@ -1,4 +1,4 @@
-"""What the endpoints of an app share: made once, at the first request or by the app's background work."""
+"""What a service holds open for all of its requests: routes, and what the endpoints of an app share."""
 
 from __future__ import annotations
 
@@ -16,48 +16,55 @@ from wherry.errors import Interrupted
 
 
 class Opened:
-    """The services of the apps of one process, by name; threads may share it."""
+    """What a process holds open, by name: each is made at its first use, shared by threads, and closed at the end."""
 
     def __init__(self) -> None:
         self._open: dict[str, Any] = {}
-        # One lock per app: one whose database does not answer delays nobody else.
+        # One lock per name: one whose store or database is slow delays nobody else.
         self._opening: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
         self._closed = False
 
-    def get(self, app: App) -> Any:
-        """Return the service of an app, made when it is not yet. Raises what making it raises."""
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def get(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what has a name, made when it is not yet. Raises what making it raises."""
         with self._lock:
-            opening = self._opening[app.name]
+            found, opening = self._open.get(name), self._opening[name]
+        if found is not None:
+            return found
         with opening:
-            if app.name in self._open:
-                return self._open[app.name]
-            made = app.load("service")()
+            if name in self._open:
+                return self._open[name]
+            made = make()
             with self._lock:
                 if not self._closed:
-                    self._open[app.name] = made
+                    self._open[name] = made
                     return made
         made.close()
         raise Interrupted("the service stops", next="ask again")
 
     def close(self) -> None:
-        """Close every service; none is made any more."""
+        """Close all of it; nothing is made any more."""
         with self._lock:
             self._closed = True
-            services, self._open = list(self._open.values()), {}
-        for service in services:
-            service.close()
+            everything, self._open = list(self._open.values()), {}
+        for one in everything:
+            one.close()
 
 
 class Backgrounds:
     """The background work of the apps of one process; started in a thread, since opening may wait for a database."""
 
     def __init__(self, opened: Opened, apps: list[App], log: Any) -> None:
-        self._opened, self._apps, self._log = opened, [app for app in apps if app.background], log
+        self._opened, self._log = opened, log
         self._stopping = threading.Event()
         self._begun: list[Any] = []
         self._threads = [
-            threading.Thread(target=self._run, args=[app], name=f"wherry-{app.name}", daemon=True) for app in self._apps
+            threading.Thread(target=self._run, args=[app], name=f"wherry-{app.name}", daemon=True)
+            for app in apps
+            if app.background
         ]
 
     def start(self) -> None:
@@ -78,7 +85,7 @@ class Backgrounds:
         wait_s = 1.0
         while not self._stopping.is_set():
             try:
-                work = app.load("background")(self._opened.get(app))
+                work = app.load("background")(service_of(self._opened, app))
                 self._begun.append(work)
                 work.start()
                 return
@@ -89,10 +96,15 @@ class Backgrounds:
                 wait_s = min(60.0, wait_s * 2)
 
 
+def service_of(opened: Opened, app: App) -> Any:
+    """Return the service of an app, made when it is not yet. Raises what making it raises."""
+    return opened.get(app.name, lambda: app.load("service")())
+
+
 def dependency(app: App) -> Callable[..., Any]:
     """Return a dependency of FastAPI that gives an endpoint the service of an app."""
 
     def opened(connection: HTTPConnection) -> Any:
-        return connection.app.state.service.opened.get(app)
+        return service_of(connection.app.state.service.opened, app)
 
     return opened
