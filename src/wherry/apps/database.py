@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from sqlalchemy.orm import Session
 from wherry.address import Address
 from wherry.apps.failures import translated
 from wherry.apps.pool import pool_settings
-from wherry.errors import Refused
 from wherry.postgres import server as embedded
+from wherry.postgres.extension import extend
 from wherry.postgres.link import CONNECT_S, VARIABLE, Server, server_at
 from wherry.postgres.migrations import ALONE
 
@@ -82,7 +82,7 @@ class AppDatabase:
     def upgrade(self, to: str = "head") -> None:
         """Make the tables or bring them to this program's version: one transaction, safe to repeat and to race.
 
-        Raises Refused when the user may not install pgvector, Unreachable and the like.
+        Raises Refused when the user may not install pgvector, Unsupported when nobody can, Unreachable and the like.
         """
         from alembic import command
 
@@ -171,20 +171,9 @@ class AppDatabase:
         )
 
     def _extend(self) -> None:
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            if connection.exec_driver_sql("SELECT 1 FROM pg_extension WHERE extname = 'vector'").first():
-                return
-            try:
-                connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
-            except Exception as error:
-                if not isinstance(getattr(error, "orig", None), psycopg.errors.InsufficientPrivilege):
-                    raise
-                raise Refused(
-                    "the database has no pgvector, and this user may not install it",
-                    where=self.server.shown,
-                    left="nothing was made",
-                    next="ask its administrator to run: CREATE EXTENSION vector",
-                ) from None
+        # Over a connection without the app's search path: the extension belongs to the database, not to an app.
+        with closing(self.server.connect()) as connection:
+            extend(connection, self.server.shown)
 
     def _config(self, connection: Connection) -> Any:
         from alembic.config import Config

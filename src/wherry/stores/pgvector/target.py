@@ -12,6 +12,7 @@ from psycopg import sql
 from wherry.address import Address
 from wherry.errors import Refused, Rejected, Unsupported
 from wherry.postgres.copy import HEADER, TRAILER, as_sent, encode, jsonb_field, text_field, vector_field
+from wherry.postgres.extension import extend
 from wherry.postgres.link import Link, Server
 from wherry.record import Native, dimension_of, vectors_of
 from wherry.space import Metric, Space
@@ -208,7 +209,7 @@ class PgTarget(PgSource):
                 left="nothing was made",
             )
         if not self._table.version:
-            writing.extend(connection, self.address)
+            extend(connection, self.address)
             self._table = layouts.planned(connection, self._address, self._asked)
         connection.execute(writing.creation(self._table, dimension))
 

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from wherry.errors import Refused, Unsupported
+from wherry.errors import Refused
 from wherry.stores.layouts import PLAIN
 from wherry.stores.pgvector import fields, layout_writing
 from wherry.stores.pgvector.catalog import Table
@@ -16,26 +16,6 @@ from wherry.stores.pgvector.layout_writing import STAGE
 # Half a page: rows up to that keep their vector beside them, which is written three times as fast and
 # read twice as fast as one in the table of long values. Longer rows would waste the rest of their page.
 _INLINE_BYTES = 4_080
-
-
-def extend(connection: psycopg.Connection, where: str) -> None:
-    """Install pgvector in the database. Raises Unsupported or Refused when that cannot be."""
-    try:
-        connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
-    except psycopg.errors.InsufficientPrivilege:
-        raise Refused(
-            "the database has no pgvector, and this user may not install it",
-            where=where,
-            left="nothing was made",
-            next="ask its administrator to run: CREATE EXTENSION vector",
-        ) from None
-    except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile):
-        raise Unsupported(
-            "the server has no pgvector",
-            where=where,
-            left="nothing was made",
-            next="install pgvector 0.8.4 or later on the server",
-        ) from None
 
 
 def creation(table: Table, dimension: int) -> sql.Composed:
