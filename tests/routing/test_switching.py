@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 import wherry
 from tests.routing.kit import TEXTS, copied, made, put
-from wherry.errors import Busy, NoSuchRoute, NotVerified, Refused, Usage, WouldLoseWrites
+from wherry.errors import Busy, NoSuchRoute, NotVerified, Refused, Unreachable, Usage, WouldLoseWrites
+from wherry.routing import carrying
 from wherry.routing.book import Book, Toggle
+from wherry.stores.pgvector.target import PgTarget
 
 
 def test_a_switch_wants_a_proof(old: str, new: str) -> None:
@@ -67,6 +70,50 @@ def test_writes_made_since_go_back_first(old: str, name: str) -> None:
         wherry.rollback("welno", waive_writes=0)
     done = wherry.rollback("welno")
     assert done.carried == 1
+    assert wherry.verify(new, old).equal
+
+
+@pytest.mark.parametrize("engine", ["pgvector", "faiss"])
+def test_many_writes_go_back_by_several_hands(
+    fresh: None, name: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrying, "_HANDS", 3)
+    old = f"pgvector:#{name}_before" if engine == "pgvector" else f"faiss:{tmp_path}#before"
+    new = f"pgvector:#{name}_after"
+    put(old, TEXTS)
+    made("welno", old)
+    copied(old, new)
+    wherry.switch("welno", new)
+    put(new, [f"메모 {n}" for n in range(400)], first=2)
+    done = wherry.rollback("welno")
+    assert (done.leads_to, done.carried) == (old, 400)
+    assert wherry.verify(new, old).equal
+
+
+def test_a_hand_that_fails_leaves_readers_where_they_are(
+    fresh: None, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrying, "_HANDS", 2)
+    old, new = f"pgvector:#{name}_before", f"pgvector:#{name}_after"
+    put(old, TEXTS)
+    made("welno", old)
+    copied(old, new)
+    wherry.switch("welno", new)
+    put(new, [f"메모 {n}" for n in range(300)], first=3)
+
+    def refuse(self: PgTarget, number: int) -> PgTarget:
+        if number:
+            raise Unreachable("the server went away")
+        return whole(self, number)
+
+    whole = PgTarget.portion
+    with monkeypatch.context() as broken:
+        broken.setattr(PgTarget, "portion", refuse)
+        with pytest.raises(Unreachable):
+            wherry.rollback("welno")
+    with wherry.route("welno") as reader:
+        assert reader.address == new
+    assert wherry.rollback("welno").carried == 150
     assert wherry.verify(new, old).equal
 
 

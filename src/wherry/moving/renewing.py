@@ -26,15 +26,15 @@ def still_equal(proof: Proof, source: Readable, target: Readable) -> bool:
     touched = _touched(proof, source, target)
     if touched is None or census(source.ids()) != census(target.ids()):
         return False
-    return unlike(source, target, touched) == (0, 0)
+    return unlike(source, target, touched) == ([], [])
 
 
-def unlike(source: Readable, target: Readable, ids: list[str]) -> tuple[int, int]:
-    """Return how many of some records the target lacks, and how many are otherwise there.
+def unlike(source: Readable, target: Readable, ids: list[str]) -> tuple[list[str], list[str]]:
+    """Return those of some records that the target lacks, and those that are otherwise there.
 
-    A record that the source has no more is counted as one of the latter where the target still has it.
+    A record that the source has no more is one of the latter where the target still has it.
     """
-    missing = different = 0
+    missing, different = list[str](), list[str]()
     for start in range(0, len(ids), _IDS_AT_ONCE):
         found = _compared(source, target, ids[start : start + _IDS_AT_ONCE])
         missing, different = missing + found[0], different + found[1]
@@ -55,12 +55,13 @@ def _touched(proof: Proof, source: Readable, target: Readable) -> list[str] | No
     return list(found) if told else None
 
 
-def _compared(source: Readable, target: Readable, ids: list[str]) -> tuple[int, int]:
+def _compared(source: Readable, target: Readable, ids: list[str]) -> tuple[list[str], list[str]]:
     wanted = pa.array(ids, type=pa.string())
     left, right = source.fetch(wanted), target.fetch(wanted)
     metric = source.describe().space.metric or target.describe().space.metric
     tolerance = tolerance_between(source.capabilities, target.capabilities, metric)
     both = align(Projection(target.capabilities).apply(left.records), right.records)
-    unequal = {found.id for found in differences(both.expected, both.actual, tolerance)}
-    rejects = len(left.rejects) + len(right.rejects)
-    return both.only_expected.num_rows, len(unequal) + both.only_actual.num_rows + rejects
+    different = {found.id: None for found in differences(both.expected, both.actual, tolerance)}
+    different |= dict.fromkeys(both.only_actual.column("id").to_pylist())
+    different |= {reject.id: None for reject in (*left.rejects, *right.rejects)}
+    return both.only_expected.column("id").to_pylist(), list(different)

@@ -15,26 +15,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from wherry.errors import (
-    MassDelete,
     NotVerified,
     Refused,
-    SpaceMismatch,
-    StoreError,
-    Unsupported,
-    WouldLoseWrites,
 )
-from wherry.moving.opening import reading, writing
+from wherry.moving.opening import reading
 from wherry.moving.proofs import FRESH_S, Proof, recall
-from wherry.moving.renewing import MOST, still_equal, unlike
+from wherry.moving.renewing import still_equal
 from wherry.moving.standing import mark_of
-from wherry.moving.sync import sync
 from wherry.moving.verify import verify
 from wherry.routing import aliases, turns
 from wherry.routing.book import Book, Route, shown
-from wherry.routing.dual import drain, make_alike, replay, replaying
-from wherry.stores.base import Readable, Touched, Versioned
-
-_IDS_AT_ONCE = 2000
+from wherry.routing.carrying import carried_back, would_lose, writes_since
+from wherry.routing.dual import drain, replay
+from wherry.stores.base import Readable
 
 
 @dataclass(frozen=True)
@@ -109,11 +102,11 @@ def rollback(name: str, *, why: str = "", waive_writes: int | None = None, carry
         carried = 0
         if carry and waive_writes is None and writes_since(route, count=False) != 0:
             # Most of it goes while writers go on; the rest, a moment later, while they wait.
-            carried += _carried(book, route)
+            carried += carried_back(book, route)
         with turns.leading(book.database, name):
             lost = _left_behind(book, route, waive_writes, carry)
             if lost != 0 and carry and waive_writes is None:
-                carried, lost = carried + _carried(book, route), 0
+                carried, lost = carried + carried_back(book, route), 0
             if lost != 0:
                 _require_given_up(route, lost, waive_writes)
             return _led_back(book, route, why, carried, _given_up(lost) if lost != 0 else "")
@@ -131,56 +124,7 @@ def _left_behind(book: Book, route: Route, waived: int | None, carry: bool) -> i
 
 def _require_given_up(route: Route, lost: int | None, waived: int | None) -> None:
     if waived is None or (lost is not None and lost > waived):
-        raise _would_lose(route, lost)
-
-
-def _carried(book: Book, route: Route) -> int:
-    """Carry back what was written since, by its ids where the engine tells them, else by a sync; return how much."""
-    assert route.previous is not None
-    try:
-        # Both write to the side before, and so does whoever brings it up to date behind the writers.
-        with replaying(book.database.server, route.name, wait=True):
-            found = _carried_by_ids(route)
-            if found is not None:
-                return found
-            moved = sync(route.target, route.previous, accept_losses=True)
-    except Unsupported as error:
-        lost = writes_since(route)
-        if lost == 0:
-            return 0
-        raise _would_lose(route, lost, error.what) from error
-    except MassDelete as error:
-        error.left = "readers go on as before; nothing was deleted on the side before"
-        error.next = f"wherry verify {shown(route.previous)} {shown(route.target)}, then rollback --waive-writes N"
-        raise
-    return moved.written + moved.deleted
-
-
-def _carried_by_ids(route: Route) -> int | None:
-    """Carry back the records that are told by name and read them again; None where that is not all there is to do.
-
-    Deletions have no names. They show in the number of records, and then a sync has to look for them.
-    """
-    with reading(route.target) as live, ExitStack() as stack:
-        since = _since(route, live)
-        if since is None or len(since.ids) > MOST:
-            return None
-        before = stack.enter_context(writing(str(route.previous)))
-        stack.enter_context(before.exclusive())
-        ids, card = since.ids.to_pylist(), before.describe()
-        missing, changed = unlike(live, before, ids)
-        if card.count + missing != since.count:
-            return None
-        for start in range(0, len(ids), _IDS_AT_ONCE):
-            make_alike(live, before, ids[start : start + _IDS_AT_ONCE])
-        before.finish(card.space, card.index)
-        return missing + changed if unlike(live, before, ids) == (0, 0) else None
-
-
-def _since(route: Route, live: Readable) -> Touched | None:
-    """Return what was written to the live side since the switch, None where the engine cannot tell."""
-    mark = route.since.get("new")
-    return live.touched(mark) if mark is not None and isinstance(live, Versioned) else None
+        raise would_lose(route, lost)
 
 
 def _require_followed(book: Book, route: Route) -> None:
@@ -231,41 +175,6 @@ def _written_meanwhile(proof: Proof, old: Readable, new: Readable) -> list[str]:
     return [f"after the proof: {doubt}; sync the old side into the new one" for doubt in doubts]
 
 
-def writes_since(route: Route, count: bool = True) -> int | None:
-    """Return how many records of the live side the side before lacks or has otherwise; None where nobody can tell.
-
-    Where the engine cannot tell what was written since the switch, `count` decides whether both sides are compared.
-    """
-    try:
-        with reading(route.target) as live:
-            since = _since(route, live)
-            if since is None:
-                return _different(route) if count else None
-            return _lacking(route, live, since)
-    except (StoreError, SpaceMismatch):
-        # A live side that cannot be read is the usual reason to go back, and records of two models cannot be compared;
-        # only a waiver leads there then.
-        return None
-
-
-def _lacking(route: Route, live: Readable, since: Touched) -> int:
-    """Count what was written and deleted since the switch and did not reach the side before by other ways."""
-    assert route.previous is not None
-    written = len(since.ids)
-    try:
-        with reading(route.previous) as before:
-            new, changed = unlike(live, before, since.ids.to_pylist()) if written <= MOST else (0, written)
-            return new + changed + max(0, before.describe().count + new - since.count)
-    except StoreError:
-        return written + max(0, int(route.since.get("count", since.count)) - since.count)
-
-
-def _different(route: Route) -> int:
-    assert route.previous is not None
-    found = verify(route.previous, route.target)
-    return found.missing + found.extra + found.different + found.unreadable
-
-
 def _led_back(book: Book, route: Route, why: str, carried: int = 0, waived: str = "") -> Switched:
     assert route.previous is not None
     details = {"carried": carried, "waived": waived}
@@ -279,15 +188,3 @@ def _led_back(book: Book, route: Route, why: str, carried: int = 0, waived: str 
 
 def _given_up(lost: int | None) -> str:
     return "an unknown number of writes were given up" if lost is None else f"{lost:,} writes were given up"
-
-
-def _would_lose(route: Route, lost: int | None, barred: str = "") -> WouldLoseWrites:
-    number = "an unknown number of" if lost is None else f"{lost:,}"
-    return WouldLoseWrites(
-        f"{number} writes were made to {shown(route.target)} since {route.name} was led there"
-        + (f", and they cannot be carried back: {barred}" if barred else ""),
-        where=route.name,
-        left="readers go on as before",
-        next=("" if barred else f"wherry rollback {route.name} carries them back first; ")
-        + f"--waive-writes {lost or 'N'} gives them up",
-    )
