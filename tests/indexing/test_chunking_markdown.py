@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.indexing.texts import document
 from wherry.errors import MissingExtra, Usage
@@ -40,6 +43,15 @@ def test_what_goes_on_says_under_which_headings() -> None:
     assert all(chunk.text.startswith("건강검진 > 혈압\n\n") for chunk in chunks[1:])
     assert all(chunk.text.endswith("봅니다.") and len(chunk.text) <= 200 for chunk in chunks)
     assert all(not chunk.text.startswith("건강검진 >") for chunk in cut(text, "markdown?size=200&prefix=0"))
+
+
+@given(st.text(st.sampled_from("a가1 .,\t_*`&<>[]()!\\~#") | st.characters(codec="utf-8"), max_size=30))
+def test_a_plain_heading_is_read_as_any_other(words: str) -> None:
+    text = f"# {words}"
+    found = [block.title for block in blocks(text)]
+    with pytest.MonkeyPatch.context() as without:
+        without.setattr(blocks_module, "_PLAIN", re.compile("(?!)"))
+        assert found == [block.title for block in blocks(text)]
 
 
 def test_the_title_is_said_where_no_heading_says_it() -> None:

@@ -32,25 +32,36 @@ VOLATILE = frozenset({"mtime", "ctime", "atime", "fetched_at", "indexed_at", "la
 _TRUNCATION = "error"
 _PRECISION = "float32"
 _PERSON = f"wherry-fp-{FORM}".encode()
+_length = struct.Struct("<Q").pack
 
 Field = str | bytes | int | float | bool | None | Sequence["Field"]
 
 
 def encode(field: Field) -> bytes:
     """Return the one encoding of a field: a letter for its kind, the length, the bytes."""
+    kind = type(field)
+    if kind is str:
+        data = field.encode("utf-8", "surrogatepass")  # type: ignore[union-attr]
+        return b"s" + _length(len(data)) + data
+    if kind is bytes:
+        return b"b" + _length(len(field)) + field  # type: ignore[arg-type, operator]
+    return _encode_other(field)
+
+
+def _encode_other(field: Field) -> bytes:
     if field is None:
         return b"n"
     if isinstance(field, bool):
         return b"t" if field else b"f"
     if isinstance(field, (bytes, bytearray, memoryview)):
-        return b"b" + struct.pack("<Q", len(field)) + bytes(field)
+        return b"b" + _length(len(field)) + bytes(field)
     if isinstance(field, str):
         data = field.encode("utf-8", "surrogatepass")
-        return b"s" + struct.pack("<Q", len(data)) + data
+        return b"s" + _length(len(data)) + data
     if isinstance(field, (int, float)):
         data = repr(field).encode()
-        return (b"i" if isinstance(field, int) else b"d") + struct.pack("<Q", len(data)) + data
-    return b"l" + struct.pack("<Q", len(field)) + b"".join(map(encode, field))
+        return (b"i" if isinstance(field, int) else b"d") + _length(len(data)) + data
+    return b"l" + _length(len(field)) + b"".join(map(encode, field))
 
 
 def fingerprint(kind: str, *fields: Field) -> bytes:

@@ -35,12 +35,12 @@ def batches(
     itself goes alone.
     """
     held: list[int] = []
-    size = 0
+    size, most = 0, items()
     for position in positions:
         count = estimate(texts[position])
-        if held and (len(held) >= items() or (tokens is not None and (size + count) * ratio > tokens)):
+        if held and (len(held) >= most or (tokens is not None and (size + count) * ratio > tokens)):
             yield Batch(held, [texts[n] for n in held], size)
-            held, size = [], 0
+            held, size, most = [], 0, items()
         held.append(position)
         size += count
     if held:

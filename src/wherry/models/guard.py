@@ -120,7 +120,8 @@ class GuardedEmbedder:
         if not texts:
             return
         probe = self.probe()
-        refused = {n: error for n, text in enumerate(texts) if (error := self._unfit(text, n, probe)) is not None}
+        longest = self._longest(probe)
+        refused = {n: error for n, text in enumerate(texts) if (error := self._unfit(text, n, longest)) is not None}
         if refused:
             self._accounts.refused(len(refused))
             yield Arrival(list(refused), list(refused.values()))
@@ -130,7 +131,7 @@ class GuardedEmbedder:
 
     def embed_query(self, text: str) -> np.ndarray:
         """Return the vector of a question: float32, shape (dimension,)."""
-        error = self._unfit(text, 0, self.probe())
+        error = self._unfit(text, 0, self._longest(self.probe()))
         if error is not None:
             raise error
         result = self._batch(Batch([0], [text], estimate(text)), query=True).results[0]
@@ -215,17 +216,20 @@ class GuardedEmbedder:
         bounds = [bound for bound in (self._limits.tokens, self._calls.tokens_a_minute) if bound is not None]
         return min(bounds, default=None)
 
-    def _unfit(self, text: str, position: int, probe: Probe) -> WherryError | None:
+    def _longest(self, probe: Probe) -> int | None:
+        """Return the tokens that a text may have because the model would not say that it read no more of it."""
+        cuts = probe.too_long == "cut in silence" and self._wire.spec.text("truncate") != "true"
+        return (self._window or None) if cuts else None
+
+    def _unfit(self, text: str, position: int, longest: int | None) -> WherryError | None:
         """Return why a text must not be sent, None when it may."""
-        most = self._window
-        if not text.strip():
+        if not text or text.isspace():
             return BadRecord(f"text {position} is empty and cannot be embedded", next="leave out empty texts")
         if not _is_unicode(text):
             return BadRecord(f"text {position} holds lone surrogates, which are not Unicode")
-        cuts = probe.too_long == "cut in silence" and self._wire.spec.text("truncate") != "true"
-        if cuts and most and estimate(text) * self._accounts.tokens_per_estimate > most:
+        if longest is not None and estimate(text) * self._accounts.tokens_per_estimate > longest:
             return BadRecord(
-                f"text {position} is longer than the {most} tokens the model reads, and it would not say so",
+                f"text {position} is longer than the {longest} tokens the model reads, and it would not say so",
                 where=self._where,
                 next="cut smaller chunks, or accept the loss with ?truncate=true",
             )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Longer texts are read slab by slab: tokens take far more memory than the text they stand for.
 SLAB = 1 << 20
 _TITLE = 1_000
+# Words that mean nothing else in Markdown; reading a title takes as long as reading its block.
+_PLAIN = re.compile(r"(?:[^\W_]|[ ,.])*")
 _LINE_END = re.compile(r"\r\n?|\n")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
 _HEADING_LINE = re.compile(r"^#{1,6}[ \t]", re.MULTILINE)
@@ -101,6 +103,8 @@ def _block(text: str, tokens: list[Token], begins: list[int], start: int, end: i
 def _title(tokens: list[Token]) -> str:
     """Return the words of a heading as a reader sees them."""
     inline = next((token.content for token in tokens if token.type == "inline"), "")[:_TITLE]
+    if _PLAIN.fullmatch(inline):
+        return " ".join(inline.split())
     words = [
         " " if piece.type in ("softbreak", "hardbreak") else piece.content
         for token in _words_parser().parseInline(inline)
