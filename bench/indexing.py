@@ -6,6 +6,7 @@ embedder; each does what a scheduled job does, from the files and what its last 
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -34,6 +35,7 @@ BATCH = 64
 REQUEST_S = 0.05
 CHUNKS = 100_000
 _MODEL = "hash:256"
+_NUMBERS = itertools.count()
 
 
 def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
@@ -129,7 +131,8 @@ class Waiting:
         self.inner = HashEmbedder(dimension)
         self.limits = Limits(items=BATCH, tokens=None, text_tokens=None, concurrency=1)
         self.texts, self.began, self.ended = 0, 0.0, 0.0
-        self.spec = f"waiting:{id(self)}"
+        # Never one that an earlier round had: its vectors are kept.
+        self.spec = f"waiting:{next(_NUMBERS)}"
 
     def space(self) -> Space:
         """Return its card."""
