@@ -21,6 +21,7 @@ from wherry.address import Address
 from wherry.errors import BadAddress
 from wherry.postgres import server
 from wherry.postgres.failures import translated
+from wherry.postgres.lists import ListsOfBytes
 
 CONNECT_S = 10
 VARIABLE = "WHERRY_DATABASE_URL"
@@ -67,7 +68,7 @@ class Server:
         missing = {name: value for name, value in _DEFAULTS.items() if name not in given}
         with translated(self.shown, self.secrets):
             # $1 instead of %s as a placeholder: names may hold a percent sign.
-            return psycopg.connect(
+            connection = psycopg.connect(
                 conninfo,
                 autocommit=True,
                 prepare_threshold=None,
@@ -75,6 +76,8 @@ class Server:
                 client_encoding="utf8",
                 **missing,  # type: ignore[arg-type]
             )
+        connection.adapters.register_dumper(list, ListsOfBytes)
+        return connection
 
 
 def server_of(address: Address, own: set[str]) -> Server:

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from wherry.postgres import server
-from wherry.postgres.link import VARIABLE
+from wherry.postgres.link import VARIABLE, Server
 from wherry.stores.pgvector import probe
 
 _USER = """
@@ -91,3 +91,13 @@ def test_probe_tells_of_the_server_that_is_named(pg: psycopg.Connection, monkeyp
     assert probe().detail.endswith(f"({VARIABLE})")
     monkeypatch.setenv(VARIABLE, "postgresql://127.0.0.1:1/nothing")
     assert not probe().usable
+
+
+@pytest.mark.parametrize("given", [[], [b""], [b'\x00\\"{},', None, bytes(range(256))], ["글", None, '{",\\']])
+def test_lists_arrive_as_they_were_given(given: list[bytes | str | None]) -> None:
+    kind = "text" if any(isinstance(item, str) for item in given) else "bytea"
+    with Server(None, "pgvector:#lists").connect() as connection:
+        rows = connection.execute(f"SELECT * FROM unnest($1::{kind}[])", [given]).fetchall()
+        assert [row[0] for row in rows] == given
+        (arrived,) = connection.execute(f"SELECT $1::{kind}[]", [given]).fetchone() or ()
+        assert arrived == given
