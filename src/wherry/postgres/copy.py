@@ -191,7 +191,9 @@ class Rows:
         return strips.take(pa.array(np.arange(0, len(offsets), 2), mask=nulls))
 
     def _integers(self, position: np.ndarray) -> np.ndarray:
-        return self._bytes[position[:, None] + np.arange(_LENGTH_BYTES)].view(">i4")[:, 0].astype(np.int64)
+        # A number may begin at any byte: one view of all that could.
+        at_every_byte = np.ndarray((len(self._bytes) - _LENGTH_BYTES + 1,), ">i4", self._joined, strides=(1,))
+        return at_every_byte[position].astype(np.int64)
 
 
 def as_sent(rows: pa.ChunkedArray) -> Iterator[memoryview]:
