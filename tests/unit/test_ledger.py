@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +28,38 @@ def ledger() -> Iterator[Ledger]:
 def digest(word: str) -> bytes:
     """Return something that looks like a digest."""
     return word.encode().ljust(16, b".")
+
+
+class HeardAfter:
+    """A connection on which Ctrl-C is heard right after one statement was carried out."""
+
+    def __init__(self, db: sqlite3.Connection, statement: str) -> None:
+        self._db, self._statement = db, statement
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._db, name)
+
+    def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+        """Carry out a statement."""
+        cursor = self._db.execute(statement, *values)
+        if statement.startswith(self._statement):
+            raise KeyboardInterrupt
+        return cursor
+
+
+@pytest.mark.parametrize("statement", ["BEGIN", "INSERT INTO batch", "COMMIT"])
+def test_an_interruption_leaves_no_transaction_open(statement: str, tmp_path: Path) -> None:
+    with Journal("", path=tmp_path / "journal.sqlite3") as journal:
+        ledger, run = Ledger(journal), journal.begin("sync", "a", "b", {})
+        plain = ledger.db
+        ledger.db = journal.db = HeardAfter(plain, statement)  # type: ignore[assignment]
+        with pytest.raises(KeyboardInterrupt):
+            ledger.intend(run, ["1"], [digest("1")])
+        ledger.db = journal.db = plain
+        journal.end(run, "interrupted", {})
+    with Journal("", path=tmp_path / "journal.sqlite3") as journal:
+        assert journal.runs()[0]["status"] == "interrupted"
+        assert Ledger(journal).count() == (1 if statement == "COMMIT" else 0)
 
 
 def fill(ledger: Ledger, *ids: str) -> None:

@@ -215,13 +215,21 @@ class Transaction:
         self.db = ledger.db
 
     def __enter__(self) -> None:
-        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            # Ctrl-C is heard after the statement: nobody would end what it began.
+            self._give_up()
+            raise
 
     def __exit__(self, kind: object, *rest: object) -> None:
         try:
             if kind is None:
                 self.db.execute("COMMIT")
         finally:
-            # SQLite has rolled back by itself when the disk is full; a second time would be an error.
-            if self.db.in_transaction:
-                self.db.execute("ROLLBACK")
+            self._give_up()
+
+    def _give_up(self) -> None:
+        # SQLite has rolled back by itself when the disk is full; a second time would be an error.
+        if self.db.in_transaction:
+            self.db.execute("ROLLBACK")

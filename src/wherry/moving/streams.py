@@ -1,11 +1,12 @@
-"""Reading ahead: an iterator that runs in a thread of its own, a few pages in advance."""
+"""Two things at once: an iterator that runs in a thread of its own, a few pages in advance; one act beside another."""
 
 from __future__ import annotations
 
 import queue
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -13,6 +14,13 @@ T = TypeVar("T")
 
 _END = object()
 _TURN_S = 0.0005
+
+
+@contextmanager
+def beside(act: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """Do something in another thread meanwhile; what is yielded waits for it and returns or raises what it did."""
+    with ThreadPoolExecutor(1, "wherry-beside") as other:
+        yield other.submit(act).result
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from wherry.moving.results import LISTED, Level, Loss, SyncResult
 from wherry.moving.retry import retrying
 from wherry.moving.sorting import Sorter
 from wherry.moving.standing import Rest, Standing, mark_of, rest_of, stock_of, written_by_others
-from wherry.moving.streams import ahead
+from wherry.moving.streams import ahead, beside
 from wherry.record import Page, Reject
 from wherry.state import locked
 from wherry.stores.base import PAGE_ROWS, Range, Readable, Shared, Writable
@@ -182,13 +182,15 @@ class _Run:
             self.copying = time.perf_counter() - began
         # What was not written to holds what it held when its stock was taken.
         found, others = self.crossing.ids.count, []
-        if standing is None or self.tally.moved:
-            self.progress("finish", 0, None)
-            self.target.finish(self.outline.space, self.outline.from_.index)
-            # In this order: what somebody writes between the two is seen now and once more next time.
-            before, target_mark = target_mark, mark_of(self.target)
-            found, others = written_by_others(self.target, self.ledger, self.run, before)
-        self._check(rest, found)
+        # Counting takes as long as reading on many engines; the target builds its index meanwhile.
+        with beside(lambda: self._offered(rest)) as offered:
+            if standing is None or self.tally.moved:
+                self.progress("finish", 0, None)
+                self.target.finish(self.outline.space, self.outline.from_.index)
+                # In this order: what somebody writes between the two is seen now and once more next time.
+                before, target_mark = target_mark, mark_of(self.target)
+                found, others = written_by_others(self.target, self.ledger, self.run, before)
+            self._check(offered(), found)
         self._doubt(others)
         if self.balanced and not self.tally.quarantined:
             Standing(self.crossing.ids, self.source.identity, mark, target_mark).remember(self.journal)
@@ -292,9 +294,12 @@ class _Run:
     def _require_few(self, deletions: int, held: int) -> None:
         require_few(deletions, held, self.wishes.allow_mass_delete, self.source.address, self.target.address)
 
-    def _check(self, rest: Rest | None, found: int) -> None:
+    def _offered(self, rest: Rest | None) -> int:
+        """Return how many records the source holds now."""
+        return self.source.describe().count if rest is None else rest.count
+
+    def _check(self, offered: int, found: int) -> None:
         """Compare what both sides say they hold with what was done, and name the level that was reached."""
-        offered = self.source.describe().count if rest is None else rest.count
         if offered != self.tally.read:
             self.notes.append(f"{self.tally.read:,} records were read; the source now counts {offered:,}")
         kept, held = self.tally.read - self.tally.quarantined, self.ledger.count()

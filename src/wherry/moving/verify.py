@@ -14,7 +14,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +31,7 @@ from wherry.moving.proofs import Marks, Proof
 from wherry.moving.repeats import repeated_ids
 from wherry.moving.results import LISTED, Difference, Level, Verification
 from wherry.moving.sorting import Sorter
-from wherry.moving.streams import ahead
+from wherry.moving.streams import ahead, beside
 from wherry.record import Reject
 from wherry.space import Metric
 from wherry.stores.base import Collection, Readable
@@ -97,9 +96,8 @@ class _Comparison:
     def __init__(self, left: Readable, right: Readable, tolerance: Tolerance | None, progress: Progress) -> None:
         self.left, self.right, self.progress = left, right, progress
         # Counting is what takes long about it, and the two can count at the same time.
-        with ThreadPoolExecutor(1, "wherry-describe") as other:
-            described = other.submit(right.describe)
-            self.from_, self.to = left.describe(), described.result()
+        with beside(right.describe) as described:
+            self.from_, self.to = left.describe(), described()
         self.from_.space.require_same(self.to.space, left.address, right.address)
         self.metric: Metric | None = self.from_.space.metric or self.to.space.metric
         self.projection = Projection(right.capabilities)

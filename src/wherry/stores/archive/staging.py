@@ -224,8 +224,8 @@ class Staging:
         # log covers everything written to it before.
         with self._write_lock:
             self._writer.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            self._writer.execute("BEGIN IMMEDIATE")
             try:
+                self._writer.execute("BEGIN IMMEDIATE")
                 yield
             except BaseException:
                 # After some errors, a full disk among them, SQLite has rolled back by itself.

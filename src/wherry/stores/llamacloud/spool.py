@@ -198,8 +198,8 @@ class Spool:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         with written(self._path):
-            self._db.execute("BEGIN")
             try:
+                self._db.execute("BEGIN")
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
