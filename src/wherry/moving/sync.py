@@ -37,7 +37,10 @@ from wherry.record import Page, Reject
 from wherry.state import locked
 from wherry.stores.base import PAGE_ROWS, Range, Readable, Shared, Writable
 
-WRITE_ROWS = 2048
+# A batch costs its target a transaction: many records share one, as long as they do not fill the memory.
+WRITE_ROWS = 4096
+WRITE_BYTES = 16 << 20
+_LEAST_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ class _Run:
         self.source, self.target, self.outline, self.losses = source, target, outline, losses
         self.wishes, self.journal, self.run, self.progress = wishes, journal, run, progress
         self.ledger = Ledger(journal)
-        self.batch = min(WRITE_ROWS, target.capabilities.max_batch or WRITE_ROWS)
+        self.batch = _batch_rows(target, outline.row_bytes)
         self.crossing = Crossing(
             source, target, self.ledger, Terms(run, outline.space, self.batch, wishes.level >= Level.DIGESTS)
         )
@@ -345,6 +348,12 @@ class _Run:
             notes=tuple(self.notes),
             quarantine=tuple(self.tally.rejects),
         )
+
+
+def _batch_rows(target: Writable, row_bytes: float) -> int:
+    """Return how many records of about `row_bytes` bytes a batch holds."""
+    fitting = max(_LEAST_ROWS, int(WRITE_BYTES / max(row_bytes, 1.0)))
+    return min(WRITE_ROWS, fitting, target.capabilities.max_batch or WRITE_ROWS)
 
 
 @contextmanager
