@@ -497,14 +497,16 @@ def test_pages_of_half_a_batch_are_joined(monkeypatch: pytest.MonkeyPatch, sourc
 def test_large_records_make_small_batches(monkeypatch: pytest.MonkeyPatch, source: Chest, target: Chest) -> None:
     monkeypatch.setattr(sync_module, "WRITE_BYTES", 1 << 20)
     monkeypatch.setattr(sync_module, "_LEAST_ROWS", 2)
+    source.fill({})
     for number in range(20):
         source.put(f"large-{number}", ((1, 2), "글" * 50_000, {}))
     sizes: list[int] = []
     original = target.upsert
     target.upsert = lambda batch, absent=False: (sizes.append(batch.num_rows), original(batch, absent))[1]  # type: ignore[method-assign]
     sync(source, target)
-    assert sum(sizes) == 70
-    assert max(sizes) < 70
+    assert sum(sizes) == 20
+    # Of about 150 KB each, six fit.
+    assert max(sizes) == 6
 
 
 # Sources that can prove what changed
