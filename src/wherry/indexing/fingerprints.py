@@ -39,25 +39,15 @@ Field = str | bytes | int | float | bool | None | Sequence["Field"]
 
 def encode(field: Field) -> bytes:
     """Return the one encoding of a field: a letter for its kind, the length, the bytes."""
-    kind = type(field)
-    if kind is str:
-        data = field.encode("utf-8", "surrogatepass")  # type: ignore[union-attr]
+    if isinstance(field, str):
+        data = field.encode("utf-8", "surrogatepass")
         return b"s" + _length(len(data)) + data
-    if kind is bytes:
-        return b"b" + _length(len(field)) + field  # type: ignore[arg-type, operator]
-    return _encode_other(field)
-
-
-def _encode_other(field: Field) -> bytes:
+    if isinstance(field, (bytes, bytearray, memoryview)):
+        return b"b" + _length(len(field)) + bytes(field)
     if field is None:
         return b"n"
     if isinstance(field, bool):
         return b"t" if field else b"f"
-    if isinstance(field, (bytes, bytearray, memoryview)):
-        return b"b" + _length(len(field)) + bytes(field)
-    if isinstance(field, str):
-        data = field.encode("utf-8", "surrogatepass")
-        return b"s" + _length(len(data)) + data
     if isinstance(field, (int, float)):
         data = repr(field).encode()
         return (b"i" if isinstance(field, int) else b"d") + _length(len(data)) + data
