@@ -73,12 +73,13 @@ def test_writes_made_since_go_back_first(old: str, name: str) -> None:
     assert wherry.verify(new, old).equal
 
 
-@pytest.mark.parametrize("engine", ["pgvector", "faiss"])
+@pytest.mark.parametrize("engine", ["pgvector", "faiss", "archive"])
 def test_many_writes_go_back_by_several_hands(
     fresh: None, name: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(carrying, "_HANDS", 3)
-    old = f"pgvector:#{name}_before" if engine == "pgvector" else f"faiss:{tmp_path}#before"
+    places = {"pgvector": f"pgvector:#{name}_before", "faiss": f"faiss:{tmp_path}#before"}
+    old = places.get(engine, f"{tmp_path}/before.parquet")
     new = f"pgvector:#{name}_after"
     put(old, TEXTS)
     made("welno", old)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import cast
 
 from wherry.errors import MassDelete, SpaceMismatch, StoreError, Unsupported, WouldLoseWrites
 from wherry.moving.opening import reading, writing
@@ -14,10 +14,9 @@ from wherry.moving.sync import sync
 from wherry.moving.verify import verify
 from wherry.routing.book import Book, Route, shown
 from wherry.routing.dual import make_alike, replaying
-from wherry.stores.base import Readable, Shared, Touched, Versioned, Writable
+from wherry.stores.base import Collection, Readable, Shared, Touched, Versioned, Writable
 
-_IDS_AT_ONCE = 2000
-_HANDS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+_HANDS = min(8, os.cpu_count() or 1)
 _WORTH_A_HAND = 100
 
 
@@ -96,42 +95,34 @@ def _carried_by_ids(route: Route) -> int | None:
         if card.count + len(missing) != since.count:
             return None
         lacking = missing + changed
-        _brought(route, live, before, lacking)
+        _brought(route, live, before, lacking, card)
         before.finish(card.space, card.index)
         return len(lacking) if unlike(live, before, ids) == ([], []) else None
 
 
-def _brought(route: Route, live: Readable, before: Writable, ids: list[str]) -> None:
+def _brought(route: Route, live: Readable, before: Writable, ids: list[str], card: Collection) -> None:
     """Make the side before hold of some ids what the live side holds; by several hands where that is worth it.
 
-    What takes the time is the engine's vector index, which one connection extends on one core.
+    What takes the time is the engine's vector index, which one connection extends on one core. card: of the side
+    before.
     """
     hands = min(_HANDS, len(ids) // _WORTH_A_HAND)
     if hands < 2 or not isinstance(before, Shared):
-        for some in _batches(ids):
-            make_alike(live, before, some)
+        make_alike(live, before, ids)
         return
-    card = before.describe()
 
     def share(number: int) -> None:
         own = ids[number::hands]
         with reading(route.target) as source, writing(str(route.previous)) as target, ExitStack() as stack:
-            portion = target.portion(number) if isinstance(target, Shared) else target
+            portion = cast(Shared, target).portion(number)
             if portion is not target:
                 stack.callback(portion.close)
             portion.prepare(card.space, card.index, len(own))
-            for some in _batches(own):
-                make_alike(source, portion, some)
+            make_alike(source, portion, own)
 
     with ThreadPoolExecutor(hands, "carrying") as pool:
-        for _ in pool.map(share, range(hands)):
-            pass
+        list(pool.map(share, range(hands)))
     before.gather()
-
-
-def _batches(ids: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(ids), _IDS_AT_ONCE):
-        yield ids[start : start + _IDS_AT_ONCE]
 
 
 def _since(route: Route, live: Readable) -> Touched | None:

@@ -244,8 +244,7 @@ def _replayed(book: Book, route: Route, open_: Open, alone: bool) -> int:
         stack.enter_context(other.exclusive())
         while rows := book.database.ask(_TAKE, [route.name, route.dual, _ROWS_AT_ONCE, alone]):
             ids = list(dict.fromkeys(i for _, noted in rows for i in noted))
-            for start in range(0, len(ids), _IDS_AT_ONCE):
-                make_alike(live, other, ids[start : start + _IDS_AT_ONCE])
+            make_alike(live, other, ids)
             book.database.tell("DELETE FROM wherry.route_outbox WHERE id = ANY ($1)", [[row[0] for row in rows]])
             done += len(ids)
         if done:
@@ -256,13 +255,15 @@ def _replayed(book: Book, route: Route, open_: Open, alone: bool) -> int:
 
 def make_alike(live: Readable, other: Writable, ids: list[str]) -> None:
     """Make the other side hold of some ids what the live side holds now."""
-    page = live.fetch(pa.array(ids, type=pa.string()))
-    held = set(page.ids.to_pylist()) | {reject.id for reject in page.rejects}
-    gone = [i for i in ids if i not in held]
-    if len(page.ids):
-        other.upsert(page.records)
-    if gone:
-        other.delete(pa.array(gone, type=pa.string()))
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        some = ids[start : start + _IDS_AT_ONCE]
+        page = live.fetch(pa.array(some, type=pa.string()))
+        held = set(page.ids.to_pylist()) | {reject.id for reject in page.rejects}
+        gone = [i for i in some if i not in held]
+        if len(page.ids):
+            other.upsert(page.records)
+        if gone:
+            other.delete(pa.array(gone, type=pa.string()))
 
 
 @contextmanager

@@ -14,10 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from wherry.errors import (
-    NotVerified,
-    Refused,
-)
+from wherry.errors import NotVerified, Refused
 from wherry.moving.opening import reading
 from wherry.moving.proofs import FRESH_S, Proof, recall
 from wherry.moving.renewing import still_equal
