@@ -261,8 +261,8 @@ class _Run:
         known = sorter.take_for_granted(shown, rest.ids)
         self._require_few(sorter.walk.missing() - known, held)
         looked = 0
-        for start in range(0, len(rest.ids), WRITE_ROWS):
-            page = self.source.fetch(pa.array(rest.ids[start : start + WRITE_ROWS], type=pa.string()))
+        for start in range(0, len(rest.ids), self.batch):
+            page = self.source.fetch(pa.array(rest.ids[start : start + self.batch], type=pa.string()))
             looked += page.read
             yield page
         self.tally.read += rest.count - looked
@@ -287,8 +287,8 @@ class _Run:
     def _gone(self, ids: list[str]) -> list[str]:
         """Return the ids that the source really does not have: a scan may miss what moves about."""
         held: set[str] = set()
-        for start in range(0, len(ids), WRITE_ROWS):
-            page = self.source.fetch(pa.array(ids[start : start + WRITE_ROWS], type=pa.string()))
+        for start in range(0, len(ids), self.batch):
+            page = self.source.fetch(pa.array(ids[start : start + self.batch], type=pa.string()))
             held.update(page.ids.to_pylist(), (r.id for r in page.rejects))
         if held:
             self.notes.append(f"the scan of the source missed {len(held):,} records; the target keeps them")
