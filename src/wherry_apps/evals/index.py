@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from wherry_apps.evals.tables import SHARED, VECTOR_INDEX, Base, RagDocument, Ra
 
 _FIELDS = "owner,source,source_hash,doc_id"
 _LOCK = 0x65766C73
+# A service that has just started looks over the index for a moment; nobody should have to repeat a command for that.
+_PATIENCE_S, _LOOK_S = 2.0, 0.05
 # The row of all places together.
 TOTALS = "all"
 _COPY = (
@@ -80,12 +83,18 @@ class Index:
         )  # fmt: skip
 
     @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Hold the index against other runs over it, in any process. Raises Busy."""
+    def exclusive(self, patience_s: float = _PATIENCE_S) -> Iterator[None]:
+        """Hold the index against other runs over it, in any process; a run that ends soon is waited for. Raises Busy.
+
+        patience_s: how long to wait, in seconds.
+        """
         with self.database.begin() as connection:
             connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-            held = connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK, self._lock_of()))).scalar()
-            if not held:
+            deadline = time.monotonic() + patience_s
+            while not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK, self._lock_of()))):
+                if time.monotonic() < deadline:
+                    time.sleep(_LOOK_S)
+                    continue
                 raise Busy(
                     "another process is indexing",
                     where=self.database.server.shown,

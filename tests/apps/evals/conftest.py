@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,26 +64,13 @@ def evals(pg: psycopg.Connection, opened: Evals, tmp_path: Path, monkeypatch: py
     # The Korean tokeniser takes seconds to load; the tests of guides use it.
     monkeypatch.setenv("EVALVAULT_RAG_TOKENIZER", "whitespace")
     monkeypatch.chdir(tmp_path)
-    _wait_for_others(opened)
-    with opened.database.begin() as connection:
+    # The thread of an earlier test may hang on a model; it has to let go of the index.
+    with opened.index.exclusive(patience_s=30), opened.database.begin() as connection:
         tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
         connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY")
         connection.exec_driver_sql(f"DROP INDEX IF EXISTS {VECTOR_INDEX}")
     yield opened
     opened.finder.close()
-
-
-def _wait_for_others(evals: Evals, patience_s: float = 30.0) -> None:
-    """Wait until the thread of an earlier test, which may hang on a model, has let go of the index."""
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            with evals.index.exclusive():
-                return
-        except wherry.Busy:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -291,6 +292,23 @@ def test_two_at_a_time_are_one_too_many(evals: Evals, run_cli: Cli, tmp_path: Pa
         code, _, told = run_cli("preindex", "--source-db", str(path), "--skip-user-guide")
     assert code == 7
     assert "another process is indexing" in told
+
+
+def test_a_run_that_ends_soon_is_waited_for(evals: Evals, run_cli: Cli, tmp_path: Path) -> None:
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with evals.index.exclusive():
+            held.set()
+            done.wait(0.5)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    assert held.wait(10)
+    code, _, _ = run_cli("preindex", "--source-db", str(as_json(tmp_path / "r.json", R01)), "--skip-user-guide")
+    done.set()
+    other.join()
+    assert code == 0
 
 
 @pytest.mark.parametrize(("kind", "wanted"), [("hnsw", ["hnsw"]), ("ivfflat", ["ivfflat"]), ("none", [])])
