@@ -72,6 +72,28 @@ def test_drift_names_what_the_tables_lack(notes: Notes) -> None:
             connection.execute(text("ALTER TABLE notes DROP COLUMN stray"))
 
 
+def test_the_form_of_a_vector_index_is_for_tune_to_choose(notes: Notes) -> None:
+    with notes.database.begin() as connection:
+        (made,) = connection.scalars(text("SELECT indexdef FROM pg_indexes WHERE indexname = 'idx_notes_embedding'"))
+        connection.execute(text("DROP INDEX idx_notes_embedding"))
+        connection.execute(
+            text(
+                "CREATE INDEX idx_notes_embedding ON notes"
+                " USING hnsw ((binary_quantize(embedding)::bit(3)) bit_hamming_ops)"
+            )
+        )
+    try:
+        assert notes.database.drift() == []
+    finally:
+        with notes.database.begin() as connection:
+            connection.execute(text("DROP INDEX idx_notes_embedding"))
+    try:
+        assert "idx_notes_embedding" in notes.database.drift()[0]
+    finally:
+        with notes.database.begin() as connection:
+            connection.execute(text(made))
+
+
 def test_a_session_that_fails_leaves_nothing(notes: Notes) -> None:
     notes.add("local", "하나", "첫 번째")
     with pytest.raises(wherry.Conflict, match="notes_title_key") as caught:

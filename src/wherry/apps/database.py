@@ -190,7 +190,13 @@ class AppDatabase:
     def _ours(self, thing: Any, name: str | None, kind: str, reflected: bool, other: Any) -> bool:
         table = name if kind == "table" else getattr(getattr(thing, "table", None), "name", name)
         # What an app makes while it runs, such as an index of a kind that the user chooses, is no drift.
-        return table in self.metadata.tables and name not in self.metadata.info.get("unmanaged", ())
+        unmanaged = name in self.metadata.info.get("unmanaged", ()) or (other is not None and _tuned(thing, kind))
+        return table in self.metadata.tables and not unmanaged
+
+
+def _tuned(thing: Any, kind: str) -> bool:
+    """Return whether this is a vector index: `tune` chooses its form, which may be an expression over the column."""
+    return kind == "index" and thing.dialect_kwargs.get("postgresql_using") == "hnsw"
 
 
 def _quoted(name: str) -> str:
