@@ -136,30 +136,33 @@ def processes_with(folder: Path) -> list[str]:
         wanted = (folder / DATABASE_FILE).stat()
     except FileNotFoundError:
         return []
-    found = []
-    for process in _PROCESSES.glob("[0-9]*"):
-        if process.name != str(os.getpid()) and _has_open(process, wanted):
-            found.append(f"process {process.name} ({_name(process)})")
-    return found
+    others = [entry for entry in _entries(_PROCESSES) if entry.name.isdigit() and entry.name != str(os.getpid())]
+    return [f"process {process.name} ({_name(process)})" for process in others if _has_open(process, wanted)]
 
 
-def _has_open(process: Path, wanted: os.stat_result) -> bool:
-    try:
-        for handle in (process / "fd").iterdir():
-            try:
-                found = handle.stat()
-            except OSError:
-                continue
-            if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
-                return True
-    except OSError:
-        # It ended meanwhile, or belongs to somebody else and may not be looked into.
-        return False
+def _has_open(process: os.DirEntry[str], wanted: os.stat_result) -> bool:
+    # Every file that any program has open is looked at here, whenever a folder is described.
+    for handle in _entries(f"{process.path}/fd"):
+        try:
+            found = handle.stat()
+        except OSError:
+            continue
+        if found.st_ino == wanted.st_ino and found.st_dev == wanted.st_dev:
+            return True
     return False
 
 
-def _name(process: Path) -> str:
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
     try:
-        return (process / "comm").read_text().strip()
+        with os.scandir(folder) as found:
+            return list(found)
+    except OSError:
+        # No such folder on this system; or a process that ended meanwhile, or may not be looked into.
+        return []
+
+
+def _name(process: os.DirEntry[str]) -> str:
+    try:
+        return Path(process.path, "comm").read_text().strip()
     except OSError:
         return "ended meanwhile"

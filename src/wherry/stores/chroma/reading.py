@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -245,7 +247,7 @@ class ChromaSource:
 
     def _bytes(self) -> int | None:
         folder = self.place.folder
-        return None if folder is None else sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+        return None if folder is None else _size(folder)
 
     def _notes(self, engine: Space, card: Space, metadata: dict[str, Any]) -> Iterator[str]:
         conflicts = engine.conflicts(card)
@@ -307,6 +309,17 @@ def _card(metadata: dict[str, Any]) -> Space:
 
 
 @lru_cache(maxsize=1)
+def _size(folder: str | Path) -> int:
+    """Return the bytes of all files below a folder; each collection of it has a folder of its own."""
+    size = 0
+    # What is written meanwhile has journals that come and go.
+    with suppress(FileNotFoundError), os.scandir(folder) as found:
+        for entry in found:
+            with suppress(FileNotFoundError):
+                size += _size(entry.path) if entry.is_dir(follow_symlinks=False) else entry.stat().st_size
+    return size
+
+
 def _limit_here() -> int:
     return batch_limit_here()
 
