@@ -15,9 +15,10 @@ Written by `python -m tests.crash.page` from the list that the tests run, so tha
 There is no separate way to resume: the next `wherry sync` of the same two addresses looks at what is
 there and goes on. For every step below a test kills the process with SIGKILL right after it, looks at
 what was left, runs again, and compares all records of both sides. Beside these,
-`tests/crash/test_kill_matrix.py` kills at *every* call that goes to the source, the target or the
-journal, also with a source that changes meanwhile; `tests/crash/test_archive_kills.py` at every file
-operation of publishing; `tests/crash/test_random_kills.py` at random moments between real engines.
+`tests/crash/test_kill_matrix.py` kills at calls that go to the source, the target or the journal, also
+with a source that changes meanwhile; `tests/crash/test_archive_kills.py` at those of publishing a file. A
+commit strikes a sample of these calls, a campaign (`make campaign`) *every* one.
+`tests/crash/test_random_kills.py` kills at random moments between real engines.
 
 SIGKILL keeps what the operating system has in memory: these tests prove nothing about a power cut. The
 step with the dot is where its part counts as done.

@@ -17,7 +17,7 @@ from wherry.errors import WherryError
 from wherry.stores.base import Index
 from wherry.testing.faults import ERRORS, Calls, Fault, Moment
 
-DAILY, CAMPAIGN = 40, 2000
+DAILY, CAMPAIGN = 20, 2000
 LEVELS = ("counted", "ids", "digests", "digests", "deep")
 
 

