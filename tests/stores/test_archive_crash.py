@@ -1,7 +1,7 @@
 """SIGKILL at every call that touches a file: the archive is the old one or the new one, never half.
 
-The profiler of the interpreter sees every call into C before it is made, so each run dies one call
-later than the one before, until one comes through.
+The profiler of the interpreter sees every call into C before it is made. A commit strikes the first and the last
+call of each kind and some between, a campaign every one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,8 +19,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from tests.sampled import sampled
 from tests.stores.archive_kit import INDEX, SPACE, by_id, contents, names, target, write
-from wherry.testing.crash import in_child
+from wherry.testing.crash import Ending, in_child
 from wherry.testing.samples import sample
 
 TOUCHING = frozenset(
@@ -35,16 +35,17 @@ NEW = {i: d for i, d in (OLD | by_id(FIRST) | by_id(SECOND)).items() if i not in
 
 
 class Countdown:
-    """Kills this process just before its n-th call that touches a file."""
+    """Kills this process just before its n-th call that touches a file. seen: the names of the calls so far."""
 
     def __init__(self, at: int) -> None:
-        self.left = at
+        self.at = at
+        self.seen: list[str] = []
 
     def __call__(self, frame: FrameType, event: str, called: Any) -> None:
         # A text has a `replace` too.
         if event == "c_call" and called.__name__ in TOUCHING and not isinstance(called.__self__, str):
-            self.left -= 1
-            if self.left == 0:
+            self.seen.append(called.__name__)
+            if len(self.seen) == self.at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -64,12 +65,12 @@ def run(path: Path, done: Callable[[str], None] = lambda step: None) -> None:
     store.close()
 
 
-def dying_run(path: Path, at: int) -> tuple[bool, list[str]]:
-    """Run in a process that dies at a call; return whether it died, and the steps it had acknowledged."""
+def dying_run(path: Path, at: int) -> tuple[Ending, list[str]]:
+    """Run in a process that dies at a call, or tells its calls; return its end, and the steps it had acknowledged."""
     log = path.parent.parent / "steps"
     log.write_text("")
 
-    def act() -> None:
+    def act() -> list[str]:
         with log.open("a") as handle:
 
             def done(step: str) -> None:
@@ -82,10 +83,11 @@ def dying_run(path: Path, at: int) -> tuple[bool, list[str]]:
             sys.setprofile(countdown)
             run(path, done)
             sys.setprofile(None)
+            return countdown.seen
 
     ending = in_child(act)
     assert ending.error == "", ending
-    return ending.killed, log.read_text().split()
+    return ending, log.read_text().split()
 
 
 @pytest.fixture
@@ -120,21 +122,23 @@ def expected(template: Path, steps: list[str]) -> dict[str, bytes]:
     return found
 
 
-def test_killed_at_every_call(template: Path, place: Path) -> None:
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.campaign)])
+def test_killed_at_every_call(template: Path, place: Path, every: bool) -> None:
+    shutil.copytree(template.parent, place / "whole" / "here")
+    whole, steps = dying_run(place / "whole" / "here" / template.name, 0)
+    assert steps == ["first", "second", "deleted", "finished"]
+    assert len(whole.value) > 40
     old = contents(template) if template.exists() else None
     new = expected(template, ["first", "second", "deleted"])
-    for at in count(1):
+    for at in sampled(whole.value, every=1 if every else 8):
         folder = place / f"run-{at}" / "here"
         shutil.copytree(template.parent, folder)
         path = folder / template.name
         if old is not None:
             # A copy is another file, so the staging of the run is the only thing it knows.
             assert contents(path) == old
-        killed, steps = dying_run(path, at)
-        if not killed:
-            assert steps == ["first", "second", "deleted", "finished"]
-            assert at > 40, "the kills never struck"
-            return
+        ending, steps = dying_run(path, at)
+        assert ending.killed, f"call {at}"
         published = contents(path) if path.exists() else None
         assert published in (old, new), f"call {at}"
         acknowledged(path, template, steps, at)
@@ -165,8 +169,8 @@ def test_killed_run_over_an_archive_that_somebody_else_changes(place: Path) -> N
     theirs = by_id(sample(30, 4, seed=5))
     for at in range(10, 80, 7):
         write(path, sample(20, 4))
-        killed, steps = dying_run(path, at)
-        if "finished" in steps or not killed:
+        ending, steps = dying_run(path, at)
+        if "finished" in steps or not ending.killed:
             break
         published = contents(path) == expected(path, ["first", "second", "deleted"])
         shutil.copy(other, folder / "b.json")

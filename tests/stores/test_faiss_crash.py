@@ -11,6 +11,7 @@ from typing import Any
 import faiss
 import pytest
 
+from tests.sampled import sampled
 from tests.stores.faiss_kit import DIMENSION, contents, made, quick_folder
 from wherry.errors import ArchiveCorrupt
 from wherry.space import Metric, Space
@@ -50,17 +51,16 @@ def change(address: str) -> None:
     store.close()
 
 
-def dying_at(number: int, address: str) -> Callable[[], int]:
-    """Return the change, in which the call `number` to the disk is the end of the process."""
+def dying_at(number: int, address: str) -> Callable[[], list[str]]:
+    """Return the change, in which the call `number` to the disk is the end of the process; it tells its calls."""
 
-    def act() -> int:
-        seen = 0
+    def act() -> list[str]:
+        seen: list[str] = []
 
         def counted(call: Callable[..., Any]) -> Callable[..., Any]:
             def wrapper(*arguments: Any, **named: Any) -> Any:
-                nonlocal seen
-                seen += 1
-                if seen == number:
+                seen.append(call.__name__)
+                if len(seen) == number:
                     os.kill(os.getpid(), 9)
                 return call(*arguments, **named)
 
@@ -81,25 +81,26 @@ def die(number: int, address: str) -> Ending:
     return ending
 
 
-@pytest.mark.parametrize(("index", "step"), [(Index(), 1), (Index("hnsw", 4, 20), 3)], ids=["flat", "graph"])
-def test_death_at_every_call_to_the_disk(folder: Path, index: Index, step: int) -> None:
-    """At every call for a flat index; at every third for a graph, which differs in one file."""
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.campaign)])
+@pytest.mark.parametrize("index", [Index(), Index("hnsw", 4, 20)], ids=["flat", "graph"])
+def test_death_at_every_call_to_the_disk(folder: Path, index: Index, every: bool) -> None:
+    """In a commit at the first and the last call of each kind and at some between; in a campaign at every one."""
     pristine = folder / "pristine"
     made(f"faiss:{pristine}#모음", sample(ROWS, DIMENSION), Metric.COSINE, index)
     old = contents(f"faiss:{pristine}#모음")
     shutil.copytree(pristine, folder / "changed", symlinks=True)
-    change(f"faiss:{folder}/changed#모음")
+    calls = die(0, f"faiss:{folder}/changed#모음").value
+    assert len(calls) > 20
     new = contents(f"faiss:{folder}/changed#모음")
     assert len(new) == ROWS + 7 - 3
     assert new != old
 
-    number, seen = 1 - step, []
-    while True:
-        number += step
+    seen = []
+    for number in sampled(calls, every=1 if every else 8):
         place = folder / f"n{number}"
         shutil.copytree(pristine, place, symlinks=True)
         address = f"faiss:{place}#모음"
-        killed = die(number, address).killed
+        assert die(number, address).killed, f"call {number}"
         state = contents(address)
         assert state in (old, new), f"call {number}"
         seen.append(state == new)
@@ -108,12 +109,9 @@ def test_death_at_every_call_to_the_disk(folder: Path, index: Index, step: int) 
         # Nothing is left lying about: the link, the lock, one generation.
         assert len(list((place / "모음").iterdir())) == 3, f"call {number}"
         shutil.rmtree(place)
-        if not killed:
-            break
-    assert number > 20
     # There is one moment before which everybody sees the old state, and after it the new one.
     assert seen == sorted(seen)
-    assert seen[0] is False
+    assert (seen[0], seen[-1]) == (False, True)
 
 
 def test_death_while_the_first_generation_is_made(tmp_path: Path) -> None:
