@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 import wherry
-from tests.cli.commands import run_command
 from tests.routing.kit import made, put
+from wherry.cli import main
 from wherry.errors import Different, LossNotAccepted, Refused, Usage, WherryError
 from wherry.routing import migration
 from wherry.routing.book import Book
@@ -67,16 +68,21 @@ def asked(wanted: Wanted, tmp_path: Path) -> Wanted:
     return wanted.model_copy(update=more)
 
 
-@pytest.mark.parametrize(
-    "phase", [pytest.param(p, marks=[] if p in _DAILY else [pytest.mark.campaign]) for p in PHASES]
-)
-def test_killed_in_a_phase_it_goes_on_from_there(asked: Wanted, phase: str, shared_home: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def runner(shared_home: Path) -> Iterator[Runner]:
+    """A runner that has both engines imported and nothing opened."""
+    imports = ["tests.routing.moving_on", "wherry.comparing", "wherry.stores.chroma", "wherry.stores.pgvector"]
+    with Runner({"WHERRY_HOME": str(shared_home)}, imports) as running:
+        yield running
+
+
+@pytest.mark.parametrize("phase", KILLED)
+def test_killed_in_a_phase_it_goes_on_from_there(asked: Wanted, phase: str, runner: Runner, tmp_path: Path) -> None:
     log = tmp_path / "begun"
-    with Runner({"WHERRY_HOME": str(shared_home)}, ["tests.routing.moving_on", "wherry.moving.sync"]) as runner:
-        ending = runner.call("tests.routing.moving_on:begun", asked.model_dump(), phase, str(log))
-        assert ending.killed
-        assert log.read_text().splitlines() == list(PHASES[: PHASES.index(phase) + 1])
-        ending = runner.call("tests.routing.moving_on:begun", asked.model_dump(), "", str(log))
+    ending = runner.call("tests.routing.moving_on:begun", asked.model_dump(), phase, str(log))
+    assert ending.killed
+    assert log.read_text().splitlines() == list(PHASES[: PHASES.index(phase) + 1])
+    ending = runner.call("tests.routing.moving_on:begun", asked.model_dump(), "", str(log))
     assert ending.error == ""
     assert ending.value == list(PHASES[PHASES.index(phase) :])
     assert wherry.verify(asked.source, asked.target).equal
@@ -133,14 +139,15 @@ def test_a_route_that_readers_use_already_is_led_over(wanted: Wanted) -> None:
         assert [event.act for event in book.history("welno")] == ["switch", "set"]
 
 
-def test_the_command(wanted: Wanted, tmp_path: Path) -> None:
+def test_the_command(wanted: Wanted, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = tmp_path / "welno.toml"
     lines = [f"{key} = {json.dumps(value)}" for key, value in wanted.model_dump(exclude_none=True).items()]
     plan.write_text("[migration]\n" + "\n".join(lines), encoding="utf-8")
-    first = run_command("migrate", str(plan), "--until", "check", "--json")
-    assert first.code == 0
-    assert [phase["state"] for phase in first.json["phases"]] == ["done"] * 2 + ["waiting"] * 4
-    assert run_command("migrate", str(plan), "--json").json["done"]
+    assert main(["migrate", str(plan), "--until", "check", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert [phase["state"] for phase in first["phases"]] == ["done"] * 2 + ["waiting"] * 4
+    assert main(["migrate", str(plan), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["done"]
 
 
 @pytest.mark.parametrize(

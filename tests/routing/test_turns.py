@@ -62,7 +62,7 @@ def test_a_switch_under_writes_loses_none(old: str, name: str) -> None:
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        for _ in range(3):
+        for _ in range(2):
             time.sleep(0.3)
             wherry.switch("welno", new, prove=True)
             follow("welno", old)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ import wherry
 from tests.routing.kit import TEXTS, made, put
 from tests.service.conftest import Log, Serving, Tenant, bearing
 from wherry.apps.app import App
+from wherry.cli import main
 from wherry.service.access import READS
 from wherry.service.app import create_app
 from wherry.service.keys import Keys
@@ -148,24 +149,28 @@ def test_an_app_is_mounted_under_its_name(serving: Serving, a: Tenant) -> None:
 
 
 @pytest.fixture
-def command(shared_home: Path) -> list[str]:
-    return [sys.executable, "-m", "wherry"]
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return what runs `wherry serve ...` in this process, demands that it ends well, and tells what it said."""
 
+    def run(*args: str) -> str:
+        capsys.readouterr()
+        assert main(["serve", *args]) == 0
+        return capsys.readouterr().out
 
-def _run(command: list[str], *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*command, *args], capture_output=True, text=True, timeout=100, check=False)
+    return run
 
 
 def test_the_command_makes_keys_serves_and_stops_in_order(
-    command: list[str], keys: Keys, name: str, tmp_path: Path
+    said: Callable[..., str], keys: Keys, name: str, tmp_path: Path
 ) -> None:
     archive, route = tmp_path / "guides.json", f"r-{name}"
     put("memory:#start", TEXTS)
     wherry.sync("memory:#start", str(archive), accept_losses=True)
     made(route, str(archive))
-    added = json.loads(_run(command, "serve", "keys", "add", name, "--read-only", "--json").stdout)
-    assert _run(command, "serve", "grant", name, route).returncode == 0
-    serving = subprocess.Popen([*command, "serve", "--port", "0"], stderr=subprocess.PIPE, text=True)
+    added = json.loads(said("keys", "add", name, "--read-only", "--json"))
+    said("grant", name, route)
+    command = [sys.executable, "-m", "wherry", "serve", "--port", "0"]
+    serving = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         assert serving.stderr is not None
         url = re.search(r"http://127\.0\.0\.1:\d+", serving.stderr.readline())
@@ -174,8 +179,7 @@ def test_the_command_makes_keys_serves_and_stops_in_order(
             assert client.get("/healthz").json() == {"ok": True}
             asked = client.post(f"/api/v1/routes/{route}/search", json={"query": "금식", "mode": "lexical"})
             assert asked.json()["hits"][0]["id"] == "g-1"
-            removed = _run(command, "serve", "keys", "remove", added["id"])
-            assert removed.returncode == 0, removed.stderr
+            said("keys", "remove", added["id"])
             assert client.get("/api/v1/routes").status_code == 401
         serving.send_signal(signal.SIGTERM)
         rest = serving.communicate(timeout=60)[1]
@@ -189,11 +193,11 @@ def test_the_command_makes_keys_serves_and_stops_in_order(
     assert added["key"].split("_")[2] not in rest
 
 
-def test_keys_and_grants_are_listed_without_secrets(command: list[str], a: Tenant) -> None:
-    listed = _run(command, "serve", "keys", "list")
-    assert a.key.split("_")[1] in listed.stdout
-    assert a.key.split("_")[2] not in listed.stdout
-    grants = json.loads(_run(command, "serve", "grants", "--json").stdout)
+def test_keys_and_grants_are_listed_without_secrets(said: Callable[..., str], a: Tenant) -> None:
+    listed = said("keys", "list")
+    assert a.key.split("_")[1] in listed
+    assert a.key.split("_")[2] not in listed
+    grants = json.loads(said("grants", "--json"))
     assert {"tenant": a.name, "route": a.route} in grants["grants"]
 
 
@@ -211,8 +215,6 @@ def test_keys_and_grants_are_listed_without_secrets(command: list[str], a: Tenan
 def test_what_cannot_be_done_is_said(
     keys: Keys, capsys: pytest.CaptureFixture[str], args: tuple[str, ...], code: int, words: str
 ) -> None:
-    from wherry.cli import main
-
     assert main(["serve", *args]) == code
     said = capsys.readouterr().err
     assert words in said

@@ -109,6 +109,12 @@ def part(start: int, rows: int, seed: int = 0) -> pa.RecordBatch:
     return sample(start + rows, 8, seed).slice(start)
 
 
+def run_text(program: str, *arguments: str) -> None:
+    """Run the text of a program as a Python of its own would: for a child that has all imported (`Runner`)."""
+    sys.argv = ["-c", *arguments]
+    exec(program, {"__name__": "__main__"})
+
+
 def run_child(program: str, *arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
     """Run a program in a fresh Python of its own."""
     command = [sys.executable, "-c", program, *map(str, arguments)]

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import chromadb
 import pytest
 
-from tests.stores.chroma_kit import ROOT, by_id, fill, held, part, run_child, source, target
+from tests.stores.chroma_kit import ROOT, by_id, fill, held, part, source, target
 from wherry.canonical import digests
 from wherry.errors import Busy
 from wherry.space import Metric, Space
@@ -25,6 +26,7 @@ from wherry.stores.chroma import ChromaStore, loading
 from wherry.stores.chroma.backlog import backlog
 from wherry.stores.chroma.guard import guarded, recover
 from wherry.stores.chroma.loading import loading_threshold
+from wherry.testing.crash import Runner
 from wherry.testing.samples import sample
 
 DIMENSION = 8
@@ -46,10 +48,19 @@ store.prepare(space, Index(), int(sys.argv[2]))
 """
 
 
-def killed(program: str, folder: Path, rows: int) -> None:
-    """Run a child that must end by SIGKILL."""
-    child = run_child(_BEGIN + program, folder, rows)
-    assert child.returncode == -signal.SIGKILL, child.stderr
+Killed = Callable[[str, Path, int], None]
+
+
+@pytest.fixture(scope="module")
+def killed() -> Iterator[Killed]:
+    """Return what runs a program in a child that must end by SIGKILL."""
+    with Runner({}, ["chromadb", "tests.stores.chroma_kit"]) as runner:
+
+        def run(program: str, folder: Path, rows: int) -> None:
+            ending = runner.call("tests.stores.chroma_kit:run_text", _BEGIN + program, str(folder), str(rows))
+            assert ending.killed, ending
+
+        yield run
 
 
 def copies(folder: Path) -> list[str]:
@@ -58,13 +69,13 @@ def copies(folder: Path) -> list[str]:
     return [path.name for path in home.iterdir() if "@" in path.name] if home.is_dir() else []
 
 
-def test_what_upsert_returned_from_survives_a_kill(tmp_path: Path) -> None:
+def test_what_upsert_returned_from_survives_a_kill(killed: Killed, tmp_path: Path) -> None:
     killed("store.upsert(sample(300, 8)); die()", tmp_path, 300)
     with closing(source(tmp_path)) as store:
         assert digests(held(store)) == digests(by_id(sample(300, DIMENSION)))
 
 
-def test_index_files_torn_by_a_kill_are_put_back(tmp_path: Path) -> None:
+def test_index_files_torn_by_a_kill_are_put_back(killed: Killed, tmp_path: Path) -> None:
     fill(tmp_path, sample(1100, DIMENSION))
     killed(_TEAR, tmp_path, 100)
     assert copies(tmp_path)
@@ -86,14 +97,14 @@ with guarded(store.place.folder, backlog(store.place.folder, collection)):
 """
 
 
-def test_a_first_index_torn_by_a_kill_is_built_again(tmp_path: Path) -> None:
+def test_a_first_index_torn_by_a_kill_is_built_again(killed: Killed, tmp_path: Path) -> None:
     """Nothing was in the files before: Chroma replays its log from the start."""
     killed("store.upsert(sample(300, 8))" + _TEAR, tmp_path, 300)
     with closing(source(tmp_path)) as store:
         assert digests(held(store)) == digests(by_id(sample(300, DIMENSION)))
 
 
-def test_a_kill_after_the_index_was_written_keeps_it(tmp_path: Path) -> None:
+def test_a_kill_after_the_index_was_written_keeps_it(killed: Killed, tmp_path: Path) -> None:
     killed("from wherry.stores.chroma import guard; guard._drop = die; store.upsert(sample(1100, 8))", tmp_path, 1100)
     assert copies(tmp_path)
     with closing(source(tmp_path)) as store:
@@ -117,7 +128,7 @@ def test_nobody_looks_while_the_index_is_rewritten(tmp_path: Path) -> None:
         assert copies(tmp_path) == []
 
 
-def test_a_torn_index_is_not_put_back_under_somebody_who_has_it_open(tmp_path: Path) -> None:
+def test_a_torn_index_is_not_put_back_under_somebody_who_has_it_open(killed: Killed, tmp_path: Path) -> None:
     fill(tmp_path, sample(1100, DIMENSION))
     killed(_TEAR, tmp_path, 100)
     left = copies(tmp_path)
@@ -130,7 +141,7 @@ def test_a_torn_index_is_not_put_back_under_somebody_who_has_it_open(tmp_path: P
         assert held(store).num_rows == 1100
 
 
-def test_a_kill_between_delete_and_add_leaves_a_few_out_until_the_next_write(tmp_path: Path) -> None:
+def test_a_kill_between_delete_and_add_leaves_a_few_out_until_the_next_write(killed: Killed, tmp_path: Path) -> None:
     fill(tmp_path, sample(700, DIMENSION))
     newer = sample(700, DIMENSION, seed=1)
     killed("type(store)._add = die; store.upsert(sample(700, 8, seed=1))", tmp_path, 700)
@@ -140,7 +151,7 @@ def test_a_kill_between_delete_and_add_leaves_a_few_out_until_the_next_write(tmp
         assert digests(held(store)) == digests(by_id(newer))
 
 
-def test_a_killed_load_is_finished_by_the_next(tmp_path: Path) -> None:
+def test_a_killed_load_is_finished_by_the_next(killed: Killed, tmp_path: Path) -> None:
     """The setting for loading goes back to Chroma's own, and the index files hold what is there."""
     killed("store.upsert(sample(2500, 8)); die()", tmp_path, 40_000)
     assert loading_threshold(40_000) > 2500
@@ -165,14 +176,14 @@ def test_an_index_that_grows_is_rewritten_less_often(tmp_path: Path, monkeypatch
     settings = []
     with closing(target(tmp_path)) as store:
         store.prepare(SPACE, Index(), 5000)
-        for start in range(5, 5005, 500):
+        for start in range(5, 2505, 500):
             store.upsert(part(start, 500))
             settings.append(setting(store))
-        assert settings == [1000] * 3 + [4011] * 7
+        assert settings == [1000] * 3 + [4011] * 2
         store.finish(SPACE, Index())
         assert setting(store) == 1000
     with closing(source(tmp_path)) as store:
-        assert digests(held(store)) == digests(by_id(part(0, 5005)))
+        assert digests(held(store)) == digests(by_id(part(0, 2505)))
 
 
 def test_settings_that_somebody_chose_stay(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient
 
 import wherry
-from tests.cli.commands import run_command
+from tests.cli.commands import Said
 from tests.stores.layouts_kit import (
     DIMENSION,
     chroma_nodes,
@@ -26,6 +26,7 @@ from tests.stores.layouts_kit import (
     retrieved,
     table_nodes,
 )
+from wherry.cli import main
 from wherry.errors import Refused
 from wherry.testing.qdrant_server import QdrantServer
 
@@ -225,7 +226,14 @@ def test_relationships_are_where_llamaindex_looks(pg: psycopg.Connection, name: 
     assert found[0].ref_doc_id == "guide-1"
 
 
-def test_plan_shows_layouts_and_the_flag_chooses_one(pg: psycopg.Connection, name: str, chroma: str) -> None:
+def test_plan_shows_layouts_and_the_flag_chooses_one(
+    pg: psycopg.Connection, name: str, chroma: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run_command(*words: str) -> Said:
+        capsys.readouterr()
+        code = main(words)
+        return Said(code, *capsys.readouterr())
+
     shown = run_command("plan", chroma, f"pgvector:#{name}")
     assert shown.code == 0, shown.err
     assert "llamaindex -> llamaindex" in shown.out
