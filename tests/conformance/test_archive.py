@@ -17,6 +17,7 @@ class Archive(Fixtures):
     """One file per collection."""
 
     suffix: ClassVar[str]
+    examples: ClassVar[int] = 12
 
     def address(self, name: str) -> str:
         return str(self._path(name))

@@ -14,6 +14,7 @@ class Chroma(Fixtures):
 
     # Every text is indexed for searching in it.
     long_texts_are_slow = True
+    examples = 9
 
     def address(self, name: str) -> str:
         return f"chroma:{self.folder}#{quote(name, safe='')}"

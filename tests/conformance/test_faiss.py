@@ -25,6 +25,8 @@ from wherry.testing.conformance import Fixtures, SourceConformance, StoreConform
 class Faiss(Fixtures):
     """Collections of one folder."""
 
+    examples: ClassVar[int] = 12
+
     def __init__(self, folder: Path) -> None:
         self._stack = ExitStack()
         super().__init__(self._stack.enter_context(quick_folder()))

@@ -27,6 +27,8 @@ def _unsynced_server(shared_home: Path) -> None:
 class Pgvector(Fixtures):
     """Tables of the embedded server."""
 
+    examples = 9
+
     def address(self, name: str) -> str:
         return f"pgvector:#{quote(name, safe='')}"
 

@@ -35,7 +35,7 @@ def _fast_folder() -> Path:
 class Edge(Fixtures):
     """Directories of a folder."""
 
-    examples: ClassVar[int] = 25
+    examples: ClassVar[int] = 12
 
     def __init__(self, folder: Path) -> None:
         super().__init__(_fast_folder())
@@ -60,7 +60,7 @@ class Edge(Fixtures):
 class Server(Fixtures):
     """Collections of a test server, with a key."""
 
-    examples: ClassVar[int] = 10
+    examples: ClassVar[int] = 5
     secrets: ClassVar[tuple[str, ...]] = ("s3cret/+=&~", quote("s3cret/+=&~", safe=""))
 
     def __init__(self, folder: Path) -> None:
@@ -89,7 +89,7 @@ class Server(Fixtures):
 class Grpc(Server):
     """The same server over its other wire."""
 
-    examples: ClassVar[int] = 5
+    examples: ClassVar[int] = 3
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -77,6 +78,11 @@ class Fixtures:
     def open_source(self, name: str) -> Readable:
         """Open a collection for reading; override with `open_target`."""
         return open_source(self.address(name))
+
+    @cached_property
+    def claimed(self) -> Capabilities:
+        """What the engine claims, asked once for all tests of the class."""
+        return self.capabilities()
 
     def capabilities(self) -> Capabilities:
         """Return what the engine claims; override for a store that cannot write."""

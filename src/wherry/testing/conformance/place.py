@@ -34,10 +34,10 @@ class Place:
         self.fixtures = fixtures
         self._opened: list[Readable] = []
 
-    @cached_property
+    @property
     def capabilities(self) -> Capabilities:
         """What the engine claims, asked of a collection that is not there yet."""
-        return self.fixtures.capabilities()
+        return self.fixtures.claimed
 
     @cached_property
     def metric(self) -> Metric:

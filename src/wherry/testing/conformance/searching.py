@@ -39,11 +39,11 @@ class Searching(Suite):
         if metric not in place.capabilities.metrics:
             pytest.skip(f"the engine does not know {metric}")
         store = searchable(place.filled(place.sample(ROWS), place.space(metric)))
-        held = _joined(store)
+        held, space = _joined(store), _space(store)
         for wanted in _questions(5):
             for k in (1, 7, ROWS):
                 for exact in (True, False):
-                    expect_nearest(store.search(wanted, k, exact=exact), held, checked(wanted, k, _space(store), ""))
+                    expect_nearest(store.search(wanted, k, exact=exact), held, checked(wanted, k, space, ""))
 
     def test_search_returns_all_there_are_when_asked_for_more(self, place: Place) -> None:
         """k beyond the number of records is no error, and nothing comes twice."""
@@ -71,13 +71,13 @@ class Searching(Suite):
         batch = place.sample(ROWS)
         batch = make_batch(batch.column("id"), vectors_of(batch), batch.column("text"), texts)
         store = searchable(place.filled(batch))
-        held = _joined(store)
+        held, space = _joined(store), _space(store)
         for where in map(parse, ({"lang": "ko"}, {"n": {"$gte": 55}}, {"n": 17}, {"n": {"$lt": 0}}, {"m": {"$ne": 1}})):
             for wanted in _questions(2):
                 fitting = held.filter(
                     pa.array([matches(where, decode(m)) for m in held.column("metadata").to_pylist()])
                 )
-                query = checked(wanted, 6, _space(store), "")
+                query = checked(wanted, 6, space, "")
                 expect_nearest(store.search(wanted, 6, where), fitting, query)
                 expect_nearest(store.search(wanted, 6, where, exact=True), fitting, query)
 
