@@ -124,33 +124,70 @@ class Native:
         return part
 
 
+@dataclass(frozen=True)
+class Sealed:
+    """Rows as an engine sent them, before anybody has looked at them.
+
+    form, rows: as in `Native`. look: what makes a page of the rows: of native ones where every row can be in a
+    batch, of a batch and rejects where one cannot. Of two sides that are equal, one has to be looked at.
+    """
+
+    form: str
+    rows: pa.ChunkedArray
+    look: Callable[[pa.ChunkedArray], Page]
+
+    def equals(self, other: Sealed) -> bool:
+        """Tell whether both are the same rows in the same order; False may also mean "look closer"."""
+        return self.form == other.form and bool(self.rows.equals(other.rows))
+
+
 class Page:
     """What one step of a scan yields.
 
     records: the batch. rejects: what the store holds here but no batch can. native: the same records as the
-    engine sent them, where it offers that; then the batch is made when it is first asked for.
+    engine sent them, where it offers that; then the batch is made when it is first asked for. sealed: the rows
+    as they arrived, where the engine offers that; then everything else is found when it is first asked for.
     """
 
-    def __init__(self, records: pa.RecordBatch | Native, rejects: list[Reject] | None = None) -> None:
-        self.native = records if isinstance(records, Native) else None
-        self._records = None if isinstance(records, Native) else records
-        self.rejects = [] if rejects is None else rejects
+    def __init__(self, records: pa.RecordBatch | Native | Sealed, rejects: list[Reject] | None = None) -> None:
+        self.sealed = records if isinstance(records, Sealed) else None
+        self._held = None if isinstance(records, Sealed) else records
+        self._rejects = [] if rejects is None else rejects
+
+    @property
+    def native(self) -> Native | None:
+        """The records as the engine sent them, where every row was found fit to be one."""
+        held = self._seen._held
+        return held if isinstance(held, Native) else None
 
     @property
     def records(self) -> pa.RecordBatch:
         """The records of the page."""
-        return self._records if self.native is None else self.native.records
+        held = self._seen._held
+        return held.records if isinstance(held, Native) else held
+
+    @property
+    def rejects(self) -> list[Reject]:
+        """What the store holds here but no batch can."""
+        return self._seen._rejects
 
     @property
     def ids(self) -> pa.Array:
         """The ids of the records; nothing is decoded for them."""
-        return self.records.column("id") if self.native is None else self.native.ids
+        native = self.native
+        return self.records.column("id") if native is None else native.ids
 
     @property
     def read(self) -> int:
         """How many records of the store this page accounts for."""
-        kept = self.records.num_rows if self.native is None else len(self.native)
-        return kept + len(self.rejects)
+        if self.sealed is not None:
+            return len(self.sealed.rows)
+        native = self.native
+        return (self.records.num_rows if native is None else len(native)) + len(self.rejects)
+
+    @cached_property
+    def _seen(self) -> Page:
+        return self if self.sealed is None else self.sealed.look(self.sealed.rows)
 
 
 def schema(dimension: int) -> pa.Schema:

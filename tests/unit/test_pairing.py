@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wherry.moving import pairing
-from wherry.record import Page, Reject, make_batch, vectors_of
+from wherry.record import Native, Page, Reject, Sealed, make_batch, vectors_of
 
 
 class Shown:
@@ -159,3 +159,39 @@ def test_an_error_of_one_side_ends_the_pairing() -> None:
 
     with pytest.raises(OSError, match="gone"):
         paired(Broken(1, IDS, [3]), Shown(2, IDS, [3]))
+
+
+class Sealing(Shown):
+    """A collection that shows its ids as rows that nobody has looked at; `bad` ones can be in no batch."""
+
+    def __init__(self, ids: list[str], bad: tuple[str, ...] = ()) -> None:
+        super().__init__(1, ids, [3])
+        self.bad, self.looked = bad, 0
+
+    def scan(self, rows: int) -> Iterator[Page]:
+        """Yield the ids, three to a page."""
+        for start in range(0, len(self.shown), 3):
+            yield Page(Sealed("ids", pa.chunked_array([self.shown[start : start + 3]], pa.binary()), self._look))
+
+    def _look(self, rows: pa.ChunkedArray) -> Page:
+        self.looked += 1
+        ids = [row.decode() for row in rows.to_pylist()]
+        good = [i for i in ids if i not in self.bad]
+        if len(good) == len(ids):
+            return Page(Native("ids", rows, True, lambda r: r.cast(pa.string()), lambda r: self._batch(ids)))
+        return Page(self._batch(good), [Reject(i, "MissingVector") for i in ids if i in self.bad])
+
+
+def test_of_two_equal_pages_one_is_looked_at() -> None:
+    left, right = Sealing(list("abcdef")), Sealing(list("abcdef"))
+    assert sum(pair.alike for pair in pairing.pairs(left, right)) == 6  # type: ignore[arg-type]
+    assert (left.looked, right.looked) == (2, 0)
+
+
+def test_equal_rows_that_no_batch_can_hold_are_not_alike() -> None:
+    left, right = Sealing(list("abcdef"), ("e",)), Sealing(list("abcdef"), ("e",))
+    found = list(pairing.pairs(left, right))  # type: ignore[arg-type]
+    assert sum(pair.alike for pair in found) == 3
+    assert [r.id for pair in found for r in pair.rejects_left] == ["e"]
+    assert [r.id for pair in found for r in pair.rejects_right] == ["e"]
+    assert [i for pair in found if pair.left for i in pair.left.column("id").to_pylist()] == ["d", "f"]

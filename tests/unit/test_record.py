@@ -14,6 +14,7 @@ from wherry.record import (
     Page,
     Record,
     Reject,
+    Sealed,
     dimension_of,
     from_records,
     make_batch,
@@ -104,3 +105,23 @@ def test_parts_of_rows_as_they_arrived_know_their_ids() -> None:
     assert asked == [3, 1]
     fresh = Native("letters", rows[0], True, identify, decode)
     assert fresh.slice(1, 2).ids.to_pylist() == ["b", "c"]
+
+
+def test_sealed_rows_are_looked_at_once_and_only_when_somebody_asks() -> None:
+    looks: list[int] = []
+
+    def look(rows: pa.ChunkedArray) -> Page:
+        looks.append(len(rows))
+        return Page(make_batch(["a"], np.ones((1, 2), np.float32), [None], [None]), [Reject("b", "MissingVector")])
+
+    rows = pa.chunked_array([["a", "b"]], pa.binary())
+    page, same = Page(Sealed("letters", rows, look)), Page(Sealed("letters", rows, look))
+    assert page.sealed is not None
+    assert same.sealed is not None
+    assert page.sealed.equals(same.sealed)
+    assert not page.sealed.equals(Sealed("numbers", rows, look))
+    assert not page.sealed.equals(Sealed("letters", rows.slice(1), look))
+    assert (page.read, looks) == (2, [])
+    assert page.ids.to_pylist() == ["a"]
+    assert ([r.id for r in page.rejects], page.records.num_rows, page.native) == (["b"], 1, None)
+    assert (page.read, looks) == (2, [2])

@@ -133,8 +133,7 @@ class Rows:
     @classmethod
     def arrived(cls, messages: Sequence[Message], fields: int) -> Rows:
         """Take rows as they arrived, one a message."""
-        sizes = np.fromiter(map(len, messages), dtype=np.int64, count=len(messages))
-        return cls(pa.py_buffer(b"".join(messages)), np.cumsum(sizes), fields)
+        return cls.kept(as_kept(messages), fields)
 
     @classmethod
     def kept(cls, rows: pa.Array, fields: int) -> Rows:
@@ -143,11 +142,6 @@ class Rows:
         start = int(offsets[0])
         joined = rows.buffers()[2].slice(start, int(offsets[-1]) - start)
         return cls(joined, offsets[1:].astype(np.int64) - start, fields)
-
-    def as_kept(self) -> pa.Array:
-        """Return the rows as a binary array; nothing is copied."""
-        offsets = np.concatenate([[0], self._ends]).astype(np.int32)
-        return pa.Array.from_buffers(pa.binary(), len(self._ends), [None, pa.py_buffer(offsets), self._joined])
 
     def first_bytes(self, field: int, skip: int = 0) -> np.ndarray:
         """Return byte number `skip` of a field of every row; of one that is too short, any byte."""
@@ -194,6 +188,14 @@ class Rows:
         # A number may begin at any byte: one view of all that could.
         at_every_byte = np.ndarray((len(self._bytes) - _LENGTH_BYTES + 1,), ">i4", self._joined, strides=(1,))
         return at_every_byte[position].astype(np.int64)
+
+
+def as_kept(messages: Sequence[Message]) -> pa.Array:
+    """Return rows as they arrived, one a message, as a binary array."""
+    offsets = np.zeros(len(messages) + 1, dtype=np.int32)
+    np.cumsum(np.fromiter(map(len, messages), dtype=np.int32, count=len(messages)), out=offsets[1:])
+    joined = pa.py_buffer(b"".join(messages))
+    return pa.Array.from_buffers(pa.binary(), len(messages), [None, pa.py_buffer(offsets), joined])
 
 
 def as_sent(rows: pa.ChunkedArray) -> Iterator[memoryview]:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from wherry.postgres.copy import CHUNK_BYTES, CHUNK_ROWS, Message, Rows, chunks
-from wherry.record import Native, Page, Reject, make_batch, schema
+from wherry.postgres.copy import CHUNK_BYTES, CHUNK_ROWS, Message, Rows, as_kept, chunks
+from wherry.record import Native, Page, Reject, Sealed, make_batch, schema
 from wherry.stores.pgvector.catalog import Table
 from wherry.stores.pgvector.jsonb import from_column
 from wherry.stores.pgvector.keys import selected
@@ -104,7 +104,7 @@ def pages(messages: Iterable[Message], form: Form, rows: int) -> Iterator[Page]:
         if page.size + CHUNK_BYTES > PAGE_BYTES or page.read + len(chunk) > room:
             yield page.finished()
             page = _Growing(form)
-        page.add(Rows.arrived(chunk, form.fields))
+        page.add(as_kept(chunk))
     if page.read:
         yield page.finished()
 
@@ -133,45 +133,52 @@ def joined(found: list[Page], dimension: int) -> Page:
 
 
 class _Growing:
-    """A page while its rows arrive: kept as they are where they are sound, decoded where one is not."""
+    """A page while its rows arrive."""
 
     def __init__(self, form: Form) -> None:
         self.form = form
-        self.parts: list[Rows] = []
+        self.parts: list[pa.Array] = []
         self.read = self.size = 0
-        self.sound, self.plain = form.native is not None, True
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: pa.Array) -> None:
         """Take some rows."""
         self.parts.append(rows)
         self.read += len(rows)
-        self.size += rows.size
-        self.sound = self.sound and self._are_sound(rows)
-        self.plain = self.plain and self.sound and self._are_plain(rows)
+        self.size += rows.nbytes
 
     def finished(self) -> Page:
-        """Return the page."""
-        form = self.form
-        if not self.sound or form.native is None:
-            return _decoded(self.parts, form)
-        rows = pa.chunked_array([part.as_kept() for part in self.parts], type=pa.binary())
-        return Page(Native(form.native, rows, self.plain, partial(_identify, form=form), partial(_decode, form=form)))
+        """Return the page: its rows as they are where they may be sound, decoded where they have to be."""
+        rows = pa.chunked_array(self.parts, type=pa.binary())
+        if self.form.native is None:
+            return _decoded(_kept(rows, self.form), self.form)
+        return Page(Sealed(self.form.native, rows, partial(_seen, form=self.form, name=self.form.native)))
 
-    def _are_sound(self, rows: Rows) -> bool:
-        """Tell whether every row can be in a batch, judged by what does not need decoding."""
-        _, _, metadata = self.form.positions
-        fits = (rows.lengths[_ID] > 0) & (rows.lengths[_VECTOR] == self.form.vector_bytes)
-        if metadata:
-            opens = rows.first_bytes(metadata, self.form.skips[2]) == ord("{")
-            fits &= opens | (rows.lengths[metadata] == -1)
-        return bool(fits.all())
 
-    def _are_plain(self, rows: Rows) -> bool:
-        """Tell whether no vector can be zero and no metadata is long enough to hide something."""
-        _, _, metadata = self.form.positions
-        # The byte that holds the sign and the upper exponent of the first component: of a zero it is 0 or 128.
-        starts = rows.first_bytes(_VECTOR, _HEAD_BYTES) & 0x7F
-        return bool(starts.all()) and (not metadata or int(rows.lengths[metadata].max()) <= _SHORT)
+def _seen(rows: pa.ChunkedArray, form: Form, name: str) -> Page:
+    """Look at rows: kept as they are where each can be in a batch, decoded where one cannot."""
+    parts = _kept(rows, form)
+    if not all(_are_sound(part, form) for part in parts):
+        return _decoded(parts, form)
+    plain = all(_are_plain(part, form) for part in parts)
+    return Page(Native(name, rows, plain, partial(_identify, form=form), partial(_decode, form=form)))
+
+
+def _are_sound(rows: Rows, form: Form) -> bool:
+    """Tell whether every row can be in a batch, judged by what does not need decoding."""
+    _, _, metadata = form.positions
+    fits = (rows.lengths[_ID] > 0) & (rows.lengths[_VECTOR] == form.vector_bytes)
+    if metadata:
+        opens = rows.first_bytes(metadata, form.skips[2]) == ord("{")
+        fits &= opens | (rows.lengths[metadata] == -1)
+    return bool(fits.all())
+
+
+def _are_plain(rows: Rows, form: Form) -> bool:
+    """Tell whether no vector can be zero and no metadata is long enough to hide something."""
+    _, _, metadata = form.positions
+    # The byte that holds the sign and the upper exponent of the first component: of a zero it is 0 or 128.
+    starts = rows.first_bytes(_VECTOR, _HEAD_BYTES) & 0x7F
+    return bool(starts.all()) and (not metadata or int(rows.lengths[metadata].max()) <= _SHORT)
 
 
 def _identify(rows: pa.ChunkedArray, form: Form) -> pa.Array:

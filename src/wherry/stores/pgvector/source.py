@@ -292,11 +292,13 @@ class PgSource:
 
 
 def _measured(table: Table) -> sql.Composed:
+    # Rows alone are counted in the index of the key; whether a vector is null, only the rows themselves tell.
+    vectors = sql.SQL("*") if table.vector.not_null else table.vector.quoted
     return sql.SQL(
         "SELECT count(*), count({}), coalesce("
         "(SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree($1::bigint::oid::regclass)),"
         " pg_total_relation_size($1::bigint::oid)) FROM {}"
-    ).format(table.vector.quoted, table.rows)
+    ).format(vectors, table.rows)
 
 
 def _notes(table: Table, missing: int, card: cards.Card | None) -> Iterator[str]:
