@@ -1,18 +1,19 @@
 """Bars w1 to w3: two workers against one where the target is not the limit, and workers of Ray against local ones.
 
 Time counts from the moment every worker has both sides open until all is written, read back and gathered: what
-publishing the target costs comes once, whoever wrote it, and stands in the details with the whole run. Two workers
-cannot be faster than the processors allow: the details tell how many there are, and how busy the one worker kept them.
+publishing the target costs comes once, whoever wrote it, and stands in the details with the whole run. A worker is
+given one processor, as each has where there are as many as workers: left alone, one worker's threads keep more than
+one of them busy, and two cannot be faster than the machine. The details tell what two gain when nobody is held to one.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-import resource
 import shutil
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,30 +27,37 @@ _numbers = itertools.count()
 
 
 class Side:
-    """One way to bring a collection over, round after round. busy: processor seconds of this process per second."""
+    """One way to bring a collection over, round after round. processors: how many it may use; None = all."""
 
-    def __init__(self, folder: Path, source: str, target: str, rows: int, workers: int, engine: str = "local") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        source: str,
+        target: str,
+        rows: int,
+        workers: int,
+        engine: str = "local",
+        processors: int | None = None,
+    ) -> None:
         self.folder, self.source, self.target, self.rows = folder, source, target, rows
-        self.workers, self.engine = workers, engine
+        self.workers, self.engine, self.processors = workers, engine, processors
         self.copying: list[float] = []
         self.whole: list[float] = []
-        self.busy: list[float] = []
 
     def __call__(self) -> None:
         """Sync into a target that is not there yet."""
         place = self.folder / f"workers-{next(_numbers)}"
         place.mkdir()
-        before = _used()
-        result = wherry.sync(self.source, self.target.format(place), workers=self.workers, engine=self.engine)
-        self._note(result, _used() - before)
+        with _held_to(self.processors):
+            result = wherry.sync(self.source, self.target.format(place), workers=self.workers, engine=self.engine)
+        self._note(result)
         shutil.rmtree(place)
 
-    def _note(self, result: SyncResult, used: float) -> None:
+    def _note(self, result: SyncResult) -> None:
         if result.written != self.rows or not result.equal or result.notes:
             raise RuntimeError(f"{result.written} of {self.rows} were written, equal: {result.equal}, {result.notes}")
         self.copying.append(result.copying)
         self.whole.append(result.seconds)
-        self.busy.append(used / result.seconds)
 
     def shown(self, name: str) -> str:
         """Return the rates for a person."""
@@ -75,11 +83,14 @@ def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
 
 
 def _two(folder: Path, number: str, name: str, source: str, target: str, rows: int, rounds: int) -> Bar:
-    one, two = (Side(folder, source, target, rows, workers) for workers in (1, 2))
-    in_turn([one, two], rounds)
-    busy = f"{os.cpu_count()} processors, of which one worker kept {statistics.median(one.busy):.1f} busy"
-    detail = f"{one.shown('one')}, {two.shown('two')}; {busy}"
-    return Bar(number, f"{name}: two workers / one", 1.6, True, rate_ratios(two.copying, one.copying), detail)
+    one, two = (Side(folder, source, target, rows, workers, processors=workers) for workers in (1, 2))
+    free = Side(folder, source, target, rows, 1)
+    in_turn([one, two, free], rounds)
+    gain = statistics.median(rate_ratios(two.copying, free.copying))
+    unheld = f"one on all {os.cpu_count()} processors {per_second(rows, free.copying)}, of which two are {gain:.2f} x"
+    detail = f"{one.shown('one')}, {two.shown('two')}; {unheld}"
+    ratios = rate_ratios(two.copying, one.copying)
+    return Bar(number, f"{name}: two workers / one, a processor each", 1.6, True, ratios, detail)
 
 
 def _on_ray(folder: Path, source: str, rows: int, rounds: int) -> Bar:
@@ -102,6 +113,18 @@ def with_ray(act: Callable[[], object]) -> None:
         ray.shutdown()
 
 
-def _used() -> float:
-    found = resource.getrusage(resource.RUSAGE_SELF)
-    return found.ru_utime + found.ru_stime
+@contextmanager
+def _held_to(processors: int | None) -> Iterator[None]:
+    """Let this process, and what it starts, use so many processors."""
+    allowed = os.sched_getaffinity(0)
+    _pin(set(sorted(allowed)[:processors]))
+    try:
+        yield
+    finally:
+        _pin(allowed)
+
+
+def _pin(processors: set[int]) -> None:
+    # Each thread has a set of its own: those that libraries keep from earlier work, too.
+    for thread in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(thread.name), processors)
