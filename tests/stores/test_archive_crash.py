@@ -42,9 +42,9 @@ class Countdown:
         self.seen: list[str] = []
 
     def __call__(self, frame: FrameType, event: str, called: Any) -> None:
-        # A text has a `replace` too.
-        if event == "c_call" and called.__name__ in TOUCHING and not isinstance(called.__self__, str):
-            self.seen.append(called.__name__)
+        # Texts and bytes have a `replace` too.
+        if event == "c_call" and called.__name__ in TOUCHING and not isinstance(called.__self__, str | bytes):
+            self.seen.append(f"{type(called.__self__).__name__} {called.__name__}")
             if len(self.seen) == self.at:
                 os.kill(os.getpid(), signal.SIGKILL)
 

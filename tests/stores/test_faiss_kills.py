@@ -12,7 +12,7 @@ import pytest
 from tests.crash import acts
 from wherry.testing.crash import Ending, Runner
 
-ROUNDS, CAMPAIGN = 2, 60
+ROUNDS, CAMPAIGN = 1, 60
 
 
 @pytest.fixture(scope="module")
