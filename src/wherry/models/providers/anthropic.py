@@ -10,7 +10,7 @@ import anthropic
 
 from wherry.models import faults
 from wherry.models.base import Message, Reply, Usage
-from wherry.models.providers.transport import USUAL_TIMEOUT_S, speaking
+from wherry.models.providers.transport import USUAL_TIMEOUT_S, speaking, trusted
 from wherry.models.spec import GUARD_OPTIONS, ModelSpec
 
 KEY = "ANTHROPIC_API_KEY"
@@ -27,7 +27,11 @@ class AnthropicChat:
         self._timeout_s = spec.seconds("timeout") or USUAL_TIMEOUT_S
         self._key = faults.key(KEY)
         self._client = anthropic.Anthropic(
-            api_key=self._key, base_url=spec.text("base_url"), max_retries=0, timeout=self._timeout_s
+            api_key=self._key,
+            base_url=spec.text("base_url"),
+            max_retries=0,
+            timeout=self._timeout_s,
+            http_client=anthropic.DefaultHttpxClient(verify=trusted(anthropic.DefaultHttpxClient)),
         )
 
     def reply(

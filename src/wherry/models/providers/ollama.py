@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+import httpx
 import ollama
 
 from wherry.errors import Rejected, WherryError
 from wherry.models import faults
 from wherry.models.base import Message, Reply, Usage
-from wherry.models.providers.transport import speaking
+from wherry.models.providers.transport import speaking, trusted
 from wherry.models.spec import EMBED_OPTIONS, GUARD_OPTIONS, ModelSpec
 from wherry.models.wire import Limits, Sent, matrix, prompted
 from wherry.space import Metric, Space
@@ -38,7 +39,7 @@ class _Link:
     def __init__(self, spec: ModelSpec) -> None:
         self.spec, self.where = spec, str(spec)
         self.timeout_s = spec.seconds("timeout") or _TIMEOUT_S
-        self.client = ollama.Client(host=spec.text("base_url"), timeout=self.timeout_s)
+        self.client = ollama.Client(host=spec.text("base_url"), timeout=self.timeout_s, verify=trusted(httpx.Client))
         self.keep_alive = spec.text("keep_alive") or _KEEP_ALIVE
 
     @property

@@ -19,7 +19,7 @@ import openai
 from wherry.errors import BadAnswer
 from wherry.models import faults
 from wherry.models.base import Message, Reply, Usage
-from wherry.models.providers.transport import USUAL_TIMEOUT_S, objects_closed, speaking
+from wherry.models.providers.transport import USUAL_TIMEOUT_S, objects_closed, speaking, trusted
 from wherry.models.spec import EMBED_OPTIONS, GUARD_OPTIONS, ModelSpec
 from wherry.models.wire import Limits, Sent, matrix, prompted
 from wherry.space import Metric, Space
@@ -39,7 +39,13 @@ class _Link:
         # A server of one's own seldom wants a key, but the client wants one to be there.
         self.official = not base_url
         self.key = faults.key(KEY) if self.official or os.environ.get(KEY) else "none"
-        self.client = openai.OpenAI(api_key=self.key, base_url=base_url, max_retries=0, timeout=self.timeout_s)
+        self.client = openai.OpenAI(
+            api_key=self.key,
+            base_url=base_url,
+            max_retries=0,
+            timeout=self.timeout_s,
+            http_client=openai.DefaultHttpxClient(verify=trusted(openai.DefaultHttpxClient)),
+        )
 
     @contextmanager
     def asking(self, texts: Sequence[str]) -> Iterator[None]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -12,6 +14,19 @@ from wherry.errors import BadAnswer, WherryError
 from wherry.models import faults
 
 USUAL_TIMEOUT_S = 60.0
+
+
+def trusted(client: type) -> ssl.SSLContext:
+    """Return what a client class of the HTTP library checks servers with; reading certificates takes 25 ms a time."""
+    library = next(c.__module__.partition(".")[0] for c in client.__mro__ if c.__module__.startswith("httpx"))
+    return _trusted(library, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@lru_cache
+def _trusted(library: str, _file: str | None, _folder: str | None) -> ssl.SSLContext:
+    # Each library has certificates of its own choice.
+    found: ssl.SSLContext = import_module(library).create_ssl_context()
+    return found
 
 
 @cache
