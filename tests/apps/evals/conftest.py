@@ -13,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import wherry
+from tests.apps.serving import served
 from wherry.cli import main
 from wherry.postgres import server
 from wherry_apps.evals import app
@@ -106,7 +107,7 @@ def fresh_url(pg: psycopg.Connection) -> Iterator[str]:
 
 @pytest.fixture
 def client(evals: Evals) -> Iterator[TestClient]:
-    with TestClient(wherry.create_app(wherry.Settings(), [app]), raise_server_exceptions=False) as opened:
+    with TestClient(served(app, wherry.Settings()), raise_server_exceptions=False) as opened:
         yield opened
 
 

@@ -13,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import wherry
+from tests.apps.serving import served
 from tests.apps.tutor.papers import diag_file, exam
 from wherry.cli import main
 from wherry_apps.tutor import app
@@ -24,6 +25,7 @@ _SETTINGS = (
     "WHERRY_TUTOR_LLM", "WHERRY_TUTOR_STORE", "WHERRY_TUTOR_EMBEDDER", "QDRANT_HOST", "QDRANT_PORT",
     "QDRANT_API_KEY", "QDRANT_COLLECTION_NAME", "EMBEDDING_BATCH_SIZE", "DATABASE_URL", "OLLAMA_HOST",
 )  # fmt: skip
+_UNHURRIED = wherry.Settings(per_minute=100_000, burst=100_000)
 
 
 @pytest.fixture(scope="session")
@@ -85,8 +87,7 @@ def keys(tutor: Tutor) -> Iterator[wherry.Keys]:
 
 @pytest.fixture
 def client(tutor: Tutor) -> Iterator[TestClient]:
-    made = wherry.create_app(wherry.Settings(per_minute=100_000, burst=100_000), [app])
-    with TestClient(made, raise_server_exceptions=False) as started:
+    with TestClient(served(app, _UNHURRIED), raise_server_exceptions=False) as started:
         yield started
 
 
