@@ -72,30 +72,11 @@ class Quoting:
         self._tokenizer = tokenizer
         self._worth = worth or (lambda tokens: np.ones(len(tokens)))
         self._embedder = HashEmbedder(_DIMENSION)
+        self._known: dict[tuple[str, str], _Asked] = {}
 
     def weighed(self, question: str, before: str, passages: Sequence[Passage]) -> list[Supported]:
         """Return every sentence of the passages, best first. before: the question this one follows, or empty."""
-        places = [(passage, start, end) for passage in passages for start, end in spoken(passage.text)]
-        if not places:
-            return []
-        asked = self._asked(question, before)
-        texts = [passage.text[start:end] for passage, start, end in places]
-        titles = {passage.number: titled(passage.text)[0] for passage in passages}
-        held = self._held([*texts, *titles.values(), *(passage.text for passage in passages)])
-        under = dict(zip(titles, held[len(texts) :], strict=False))
-        around = dict(zip(titles, held[len(texts) + len(titles) :], strict=True))
-        near = self._near(asked, [f"{titles[p.number]} {text}" for (p, _, _), text in zip(places, texts, strict=True)])
-        found = [
-            Supported(
-                p,
-                start,
-                end,
-                _score(asked, (held[n], under[p.number], around[p.number]), near[n])
-                * (1 - _PER_PLACE * (p.number - 1)),
-            )
-            for n, (p, start, end) in enumerate(places)
-        ]
-        return sorted(found, key=lambda one: (-one.score, one.passage.number, one.start))
+        return self._weighed(self._asked(question, before), passages)[0]
 
     def chosen(self, question: str, before: str, passages: Sequence[Passage]) -> list[Supported]:
         """Return the sentences to quote, best first; none when nothing supports an answer."""
@@ -109,14 +90,42 @@ class Quoting:
 
     def citation(self, passage: Passage, claims: str) -> Citation:
         """Return the citation of a passage for what was said: its sentence nearest to that, and their support."""
-        best = next(iter(self.weighed(claims, "", [passage])), None)
-        quote = best.quote if best else passage.text[:_LONGEST_QUOTE]
-        held, words = self._held([passage.text])[0], self._asked(claims, "").words
+        asked = self._asked(claims, "")
+        sentences, around = self._weighed(asked, [passage])
+        quote = sentences[0].quote if sentences else passage.text[:_LONGEST_QUOTE]
+        held, words = around[passage.number], asked.words
         support = sum(w for token, w in words.items() if token in held) / (sum(words.values()) or 1.0)
         return Citation(passage.number, passage.id, quote, passage.metadata, passage.similarity, round(support, 3))
 
+    def _weighed(self, asked: _Asked, passages: Sequence[Passage]) -> tuple[list[Supported], dict[int, frozenset[int]]]:
+        """Return every sentence, best first, and the words of each passage by its number."""
+        places = [(passage, start, end) for passage in passages for start, end in spoken(passage.text)]
+        texts = [passage.text[start:end] for passage, start, end in places]
+        titles = {passage.number: titled(passage.text)[0] for passage in passages}
+        held = self._held([*texts, *titles.values(), *(passage.text for passage in passages)])
+        under = dict(zip(titles, held[len(texts) :], strict=False))
+        around = dict(zip(titles, held[len(texts) + len(titles) :], strict=True))
+        if not places:
+            return [], around
+        near = self._near(asked, [f"{titles[p.number]} {text}" for (p, _, _), text in zip(places, texts, strict=True)])
+        found = [
+            Supported(
+                p,
+                start,
+                end,
+                _score(asked, (held[n], under[p.number], around[p.number]), near[n])
+                * (1 - _PER_PLACE * (p.number - 1)),
+            )
+            for n, (p, start, end) in enumerate(places)
+        ]
+        return sorted(found, key=lambda one: (-one.score, one.passage.number, one.start)), around
+
     def _asked(self, question: str, before: str) -> _Asked:
-        return _Asked(self._words(question), self._words(before), self._vector(f"{before} {question}".strip()))
+        # What is said once is often cited for several passages.
+        if (question, before) not in self._known:
+            vector = self._vector(f"{before} {question}".strip())
+            self._known[question, before] = _Asked(self._words(question), self._words(before), vector)
+        return self._known[question, before]
 
     def _words(self, text: str) -> dict[int, float]:
         query = self._tokenizer.query(text)
