@@ -1,4 +1,4 @@
-"""The command in processes of its own: Ctrl-C, SIGTERM, two at once, the kept state between them."""
+"""The command in processes of its own: Ctrl-C, SIGTERM, two at once; what they leave is looked at from this one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.commands import COMMAND, Said, run_command
+from tests.cli.commands import COMMAND, Said, Wherry, run_command
 
 ROWS = 16_000
 DIMENSION = 16
@@ -81,21 +81,21 @@ def ended(process: subprocess.Popen[str]) -> Said:
     return Said(process.returncode, out, err)
 
 
-def test_archives_through_plan_sync_and_verify(tmp_path: Path, big: Path) -> None:
+def test_archives_through_plan_sync_and_verify(tmp_path: Path, big: Path, wherry: Wherry) -> None:
     some = tmp_path / "some.jsonl"
     some.write_text("".join(big.open(encoding="utf-8").readlines()[:300]), encoding="utf-8")
     copy = tmp_path / "copy.parquet"
-    assert run_command("plan", str(some), str(copy), "--json").json["new"] == 300
+    assert wherry("plan", str(some), str(copy), "--json").json["new"] == 300
     assert not copy.exists()
     first = run_command("sync", str(some), str(copy), "--json")
     assert (first.code, first.json["written"], first.json["verified"]) == (0, 300, "deep")
     second = run_command("sync", str(some), str(copy), "--json")
     assert (second.json["written"], second.json["unchanged"]) == (0, 300)
-    assert run_command("verify", str(some), str(copy), "--json").json["verdict"] == "verified"
-    assert len(run_command("runs", "--json").json["runs"]) == 2
+    assert wherry("verify", str(some), str(copy), "--json").json["verdict"] == "verified"
+    assert len(wherry("runs", "--json").json["runs"]) == 2
 
 
-def test_an_interrupted_sync_says_how_to_go_on_and_does(tmp_path: Path, big: Path) -> None:
+def test_an_interrupted_sync_says_how_to_go_on_and_does(tmp_path: Path, big: Path, wherry: Wherry) -> None:
     target = tmp_path / "copy.jsonl"
     with syncing(big, target) as process:
         process.send_signal(signal.SIGINT)
@@ -105,33 +105,33 @@ def test_an_interrupted_sync_says_how_to_go_on_and_does(tmp_path: Path, big: Pat
     assert "Traceback" not in said.err
     next_line = said.err.splitlines()[-1].strip()
     assert next_line == f"next: wherry sync {big} {target}"
-    (run,) = run_command("runs", "--json").json["runs"]
+    (run,) = wherry("runs", "--json").json["runs"]
     assert run["status"] == "interrupted, resumable"
     assert run["next"] == next_line.removeprefix("next: ")
     again = run_command(*next_line.split()[2:], "--json")
     assert (again.code, again.json["equal"], again.json["read"]) == (0, True, ROWS)
-    assert run_command("verify", str(big), str(target)).code == 0
+    assert wherry("verify", str(big), str(target)).code == 0
 
 
-def test_a_terminated_sync_ends_the_same_way_and_is_one_object_in_json(tmp_path: Path, big: Path) -> None:
+def test_a_terminated_sync_ends_alike_and_is_one_object_in_json(tmp_path: Path, big: Path, wherry: Wherry) -> None:
     with syncing(big, tmp_path / "copy.jsonl", "--json") as process:
         process.send_signal(signal.SIGTERM)
         said = ended(process)
     assert said.code == said.json["exit_code"] == 130
     assert said.json["next"].endswith("copy.jsonl --json")
-    (run,) = run_command("runs", "--json").json["runs"]
+    (run,) = wherry("runs", "--json").json["runs"]
     assert run["status"] == "interrupted, resumable"
 
 
-def test_a_killed_sync_is_shown_as_resumable(tmp_path: Path, big: Path) -> None:
+def test_a_killed_sync_is_shown_as_resumable(tmp_path: Path, big: Path, wherry: Wherry) -> None:
     target = tmp_path / "copy.jsonl"
     with syncing(big, target) as process:
         process.kill()
         assert ended(process).code == -signal.SIGKILL
-    (run,) = run_command("runs", "--json").json["runs"]
+    (run,) = wherry("runs", "--json").json["runs"]
     assert run["status"] == "died, resumable"
     assert run_command(*run["next"].split()[1:]).code == 0
-    statuses = [run["status"] for run in run_command("runs", "--json").json["runs"]]
+    statuses = [run["status"] for run in wherry("runs", "--json").json["runs"]]
     assert statuses == ["done", "died, resumable"]
 
 
