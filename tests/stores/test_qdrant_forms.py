@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from uuid import UUID
 
 import numpy as np
 import orjson
@@ -15,7 +16,7 @@ from qdrant_edge import Distance, EdgeConfig, EdgeShard, EdgeVectorParams, Point
 
 from wherry.canonical import canonical_json
 from wherry.stores.qdrant.floats import survives
-from wherry.stores.qdrant.ids import ID_KEY, clash_in, is_hashed, owner_of, point_of
+from wherry.stores.qdrant.ids import ID_KEY, clash_in, is_hashed, owner_of, plain, point_of
 from wherry.stores.qdrant.payload import METADATA_KEY, Codec, Layout, layout_of
 from wherry.stores.qdrant.sending import REQUEST_BYTES, slices
 from wherry.stores.qdrant.vectors import from_unit, joined, not_finite, packer, to_unit
@@ -40,7 +41,11 @@ def test_own_spellings_are_their_own_points(record_id: str, point: int | str) ->
 def test_other_ids_are_hashed_and_come_back(record_id: str) -> None:
     point = point_of(record_id)
     assert is_hashed(point)
-    assert owner_of(point, {ID_KEY: record_id}) == record_id
+    # The engine in this process names it by an object.
+    for form in (point, UUID(str(point))):
+        payload = {ID_KEY: record_id, "page": 3}
+        assert owner_of(form, payload) == record_id
+        assert payload == {"page": 3}
 
 
 def test_the_map_never_changes() -> None:
@@ -58,7 +63,15 @@ def test_two_ids_are_two_points(one: str, other: str) -> None:
 
 @pytest.mark.parametrize("claimed", ["someone else", "5", UUID_TEXT, 7, None, ""])
 def test_a_payload_that_names_a_foreign_id_is_not_believed(claimed: object) -> None:
-    assert owner_of(point_of("abc"), {ID_KEY: claimed}) is None
+    point = str(point_of("abc"))
+    assert owner_of(point, {ID_KEY: claimed}) is None
+    assert owner_of(UUID(point), {ID_KEY: claimed}) is None
+
+
+def test_a_native_id_is_the_text_of_its_point_whatever_form_that_has() -> None:
+    assert owner_of(UUID(UUID_TEXT), {}) == owner_of(UUID_TEXT, {}) == UUID_TEXT
+    assert plain(UUID(UUID_TEXT)) == plain(UUID_TEXT) == UUID_TEXT
+    assert plain(5) == 5
 
 
 def test_an_id_that_is_the_hash_of_another_is_seen() -> None:

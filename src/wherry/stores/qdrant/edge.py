@@ -35,7 +35,7 @@ from qdrant_edge import (
 
 from wherry.errors import BadAddress, Integrity
 from wherry.stores.qdrant.edge_asking import nearest
-from wherry.stores.qdrant.ids import PointId
+from wherry.stores.qdrant.ids import Found, PointId
 from wherry.stores.qdrant.link import Making, Points
 from wherry.stores.qdrant.searching import Scored, Wanted
 from wherry.stores.qdrant.shape import DISTANCES, Shape, shape_of
@@ -115,14 +115,14 @@ class EdgeLink:
         """Nothing that a person has to know."""
         return ()
 
-    def scroll(self, start: PointId | None, rows: int, keys: Sequence[str] | None, vector: str | None) -> Points:
+    def scroll(self, start: Found | None, rows: int, keys: Sequence[str] | None, vector: str | None) -> Points:
         """Read points in the order of their ids."""
         request = ScrollRequest(
             offset=start, limit=rows, with_payload=_selector(keys), with_vector=_vector_selector(vector)
         )
         with translated(self._where):
             records, following = self._opened().scroll(request)
-            return _points(records, vector, self._pack(), None if following is None else _plain(following))
+            return _points(records, vector, self._pack(), following)
 
     def retrieve(self, points: Sequence[PointId], keys: Sequence[str] | None, vector: str | None) -> Points:
         """Read these points."""
@@ -217,22 +217,18 @@ def _config(settings: Making) -> EdgeConfig:
     )
 
 
-def _points(records: list[Record], vector: str | None, pack: _Pack, following: PointId | None) -> Points:
+def _points(records: list[Record], vector: str | None, pack: _Pack, following: Found | None) -> Points:
     vectors: list[bytes | None] = []
     if vector is not None:
         # One vector without a name comes as a bare list. Everything else is an object, which for a
         # point without this vector lacks it.
         vectors = [pack(*v) if type(v := r.vector) is list else _named(v, vector, pack) for r in records]
     payloads = [record.payload or {} for record in records]
-    return Points([_plain(record.id) for record in records], payloads, vectors, following)
+    return Points([record.id for record in records], payloads, vectors, following)
 
 
 def _named(found: dict[str, list[float]], name: str, pack: _Pack) -> bytes | None:
     return pack(*found[name]) if name in found else None
-
-
-def _plain(point: Any) -> PointId:
-    return point if isinstance(point, int) else str(point)
 
 
 def _selector(keys: Sequence[str] | None) -> Any:

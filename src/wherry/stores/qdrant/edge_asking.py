@@ -31,7 +31,7 @@ def nearest(shard: EdgeShard, wanted: Wanted) -> list[Scored]:
         with_payload=True,
     )
     found = shard.search(request)
-    return [Scored(p.id if isinstance(p.id, int) else str(p.id), p.payload or {}, p.score) for p in found]
+    return [Scored(p.id, p.payload or {}, p.score) for p in found]
 
 
 def as_filter(form: Form) -> Filter:

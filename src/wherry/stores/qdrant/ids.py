@@ -15,8 +15,11 @@ import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 PointId = int | str
+# As the engine in this process names a point. Its text costs more than reading the payload: only who needs it makes it.
+Found = PointId | UUID
 
 ID_KEY = "_wherry_id"
 _NAMESPACE = b"wherry.stores.qdrant\x00"
@@ -24,6 +27,9 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _BEYOND = 1 << 64
 _LONGEST_INTEGER = 20
 _VERSION_AT = 14
+# In a UUID as a number: all but version and variant, and what a hashed one has there.
+_UNMARKED, _MARKS = ~(0xF << 76 | 0xF << 60), 0x8 << 76 | 0xA << 60
+_NONE = object()
 
 
 def point_of(record_id: str) -> PointId:
@@ -37,23 +43,29 @@ def points_of(record_ids: Iterable[str]) -> list[PointId]:
     return [point_of(record_id) for record_id in record_ids]
 
 
+def plain(point: Found) -> PointId:
+    """Return a point's id in the form in which points are asked for."""
+    return str(point) if isinstance(point, UUID) else point
+
+
 def is_hashed(point: PointId) -> bool:
     """Tell whether a point's id has the form of a hashed one; another tool's may have it too."""
     return isinstance(point, str) and point[_VERSION_AT] == "8"
 
 
-def owner_of(point: PointId, payload: dict[str, Any]) -> str | None:
+def owner_of(point: Found, payload: dict[str, Any]) -> str | None:
     """Return the id of the record a point holds, taking `_wherry_id` out of the payload.
 
     None when the payload names an id that belongs to another point: such a record could be read,
     but never be found again under its id.
     """
-    if ID_KEY not in payload:
+    owner = payload.pop(ID_KEY, _NONE)
+    if owner is _NONE:
         return str(point)
-    owner = payload.pop(ID_KEY)
-    if isinstance(owner, str) and _native(owner) is None and _hashed(owner) == point:
-        return owner
-    return None
+    if not isinstance(owner, str) or _native(owner) is not None:
+        return None
+    proved = _number(owner) == point.int if isinstance(point, UUID) else _hashed(owner) == point
+    return owner if proved else None
 
 
 def clash_in(record_ids: Sequence[str], points: Sequence[PointId]) -> tuple[str, str] | None:
@@ -76,5 +88,9 @@ def _native(record_id: str) -> PointId | None:
 
 
 def _hashed(record_id: str) -> str:
-    h = sha256(_NAMESPACE + record_id.encode()).hexdigest()
-    return f"{h[:8]}-{h[8:12]}-8{h[13:16]}-a{h[17:20]}-{h[20:32]}"
+    h = f"{_number(record_id):032x}"
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+
+
+def _number(record_id: str) -> int:
+    return int.from_bytes(sha256(_NAMESPACE + record_id.encode()).digest()[:16], "big") & _UNMARKED | _MARKS

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from wherry.space import Metric
-from wherry.stores.qdrant.ids import PointId
+from wherry.stores.qdrant.ids import Found, PointId
 from wherry.stores.qdrant.shape import Shape
 
 
@@ -17,16 +17,17 @@ from wherry.stores.qdrant.shape import Shape
 class Points:
     """Points as they were read.
 
-    ids: integers, or UUIDs in lower case. payloads: one object per point, free to be changed.
+    ids: integers, or UUIDs, as objects or in lower case. payloads: one object per point, free to be
+    changed.
     vectors: the chosen vector as the bytes of float32, None where a point has none; empty when not
     asked for.
     next: the point to go on from, None at the end.
     """
 
-    ids: list[PointId]
+    ids: list[Found]
     payloads: list[dict[str, Any]]
     vectors: list[bytes | None]
-    next: PointId | None = None
+    next: Found | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Link(Protocol):
         """Return what a person should know about this way to the collection."""
         ...
 
-    def scroll(self, start: PointId | None, rows: int, keys: Sequence[str] | None, vector: str | None) -> Points:
+    def scroll(self, start: Found | None, rows: int, keys: Sequence[str] | None, vector: str | None) -> Points:
         """Read points in the order of their ids from `start` on.
 
         keys: the payload keys to read, None for all. vector: the vector to read, None for none.

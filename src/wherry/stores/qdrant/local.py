@@ -24,7 +24,7 @@ import numpy as np
 
 from wherry.address import Address
 from wherry.errors import BadAddress, Integrity, StoreError, Unsupported
-from wherry.stores.qdrant.ids import PointId
+from wherry.stores.qdrant.ids import Found, PointId
 from wherry.stores.qdrant.link import Making, Points
 from wherry.stores.qdrant.shape import Shape, shape_of
 
@@ -98,7 +98,7 @@ class LocalLink:
         """Say what this folder is."""
         return ("a folder of the Qdrant client's local mode, not of Qdrant's engine; it can only be read",)
 
-    def scroll(self, start: PointId | None, rows: int, keys: Sequence[str] | None, vector: str | None) -> Points:
+    def scroll(self, start: Found | None, rows: int, keys: Sequence[str] | None, vector: str | None) -> Points:
         """Read points in the engine's order: integers upwards, then UUIDs."""
         if start is None:
             self._index()

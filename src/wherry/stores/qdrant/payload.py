@@ -112,8 +112,15 @@ class Codec:
 
     def decode(self, payloads: Sequence[Payload]) -> tuple[list[str | None], list[str | None]]:
         """Return texts and metadata (JSON text); `_wherry_id` and the norm are out already."""
-        pairs = [self._decoded(payload) for payload in payloads]
-        return [text for text, _ in pairs], [metadata for _, metadata in pairs]
+        key, rest = self.layout.text, _nested if self.layout.nested else _json
+        texts: list[str | None] = []
+        metadata: list[str | None] = []
+        for payload in payloads:
+            whole, text = payload.pop(METADATA_KEY, None), payload.get(key)
+            # What is no text belongs to the metadata.
+            texts.append(payload.pop(key) if isinstance(text, str) else None)
+            metadata.append(whole if isinstance(whole, str) else rest(payload))
+        return texts, metadata
 
     def _encoded(self, text: str | None, metadata: str | None, careful: bool) -> Payload:
         if metadata is None:
@@ -157,20 +164,15 @@ class Codec:
         inner = value.values() if isinstance(value, dict) else value
         return levels > 0 and all(self._holds(item, levels - 1, exactly) for item in inner)
 
-    def _decoded(self, payload: Payload) -> tuple[str | None, str | None]:
-        key, whole = self.layout.text, payload.pop(METADATA_KEY, None)
-        text = payload.get(key)
-        if isinstance(text, str):
-            del payload[key]
-        else:
-            text = None
-        if isinstance(whole, str):
-            return text, whole
-        if self.layout.nested and payload.keys() <= {_NESTED}:
-            inner = payload.get(_NESTED)
-            if inner is None or isinstance(inner, dict):
-                return text, orjson.dumps(inner).decode() if inner else None
-        return text, orjson.dumps(payload).decode() if payload else None
+
+def _json(value: Payload | None) -> str | None:
+    return orjson.dumps(value).decode() if value else None
+
+
+def _nested(payload: Payload) -> str | None:
+    inner = payload.get(_NESTED)
+    alone = payload.keys() <= {_NESTED} and (inner is None or isinstance(inner, dict))
+    return _json(inner if alone else payload)
 
 
 def _careful(metadata: pa.Array) -> pa.Array:

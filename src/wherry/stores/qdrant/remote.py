@@ -18,7 +18,7 @@ from qdrant_client.qdrant_remote import QdrantRemote
 from wherry.address import Address, secrets_of
 from wherry.errors import AuthFailed, BadAddress, NoSuchCollection, Rejected, TimedOut
 from wherry.stores.qdrant.failures import Failures
-from wherry.stores.qdrant.ids import PointId
+from wherry.stores.qdrant.ids import Found, PointId
 from wherry.stores.qdrant.link import Making, Points
 from wherry.stores.qdrant.searching import Scored, Wanted
 from wherry.stores.qdrant.sending import slices
@@ -120,7 +120,7 @@ class ServerLink:
             found.append("the API key travels unencrypted; qdrant+https:// protects it")
         return tuple(found)
 
-    def scroll(self, start: PointId | None, rows: int, keys: Sequence[str] | None, vector: str | None) -> Points:
+    def scroll(self, start: Found | None, rows: int, keys: Sequence[str] | None, vector: str | None) -> Points:
         """Read points in the order of their ids."""
         with self._failures.translated():
             records, following = self._client.scroll(

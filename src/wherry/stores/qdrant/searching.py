@@ -17,7 +17,7 @@ from wherry.stores.exact import Query, similarity
 from wherry.stores.hits import as_records
 from wherry.stores.qdrant import ids as names
 from wherry.stores.qdrant.filters import Form, filter_of
-from wherry.stores.qdrant.ids import PointId
+from wherry.stores.qdrant.ids import Found
 from wherry.stores.qdrant.payload import NORM_KEY, Codec
 from wherry.where import Where, decode, matches
 
@@ -31,7 +31,7 @@ _MANY = 10_000
 class Scored:
     """A point that was found. score: as the engine says it; payload: free to be changed."""
 
-    id: PointId
+    id: Found
     payload: dict[str, Any]
     score: float
 

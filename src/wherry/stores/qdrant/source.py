@@ -17,7 +17,7 @@ from wherry.stores.exact import checked, search_pages
 from wherry.stores.layouts import PLAIN, meant, require_layout
 from wherry.stores.qdrant import ids as names
 from wherry.stores.qdrant import searching
-from wherry.stores.qdrant.ids import ID_KEY, PointId
+from wherry.stores.qdrant.ids import ID_KEY, Found
 from wherry.stores.qdrant.link import Link
 from wherry.stores.qdrant.payload import Codec, Layout, layout_of
 from wherry.stores.qdrant.reading import Pace, Reader, cut, owners_of
@@ -95,7 +95,7 @@ class QdrantSource:
     def ids(self, rows: int = PAGE_ROWS) -> Iterator[pa.Array]:
         """Yield every id, in the order of `scan`."""
         self._reader()
-        start: PointId | None = None
+        start: Found | None = None
         while True:
             points = self._link.scroll(start, rows, (ID_KEY,), None)
             if points.ids:

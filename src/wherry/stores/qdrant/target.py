@@ -163,7 +163,7 @@ class QdrantStore(QdrantSource):
             return {}
         held = self._link.retrieve(doubtful, (ID_KEY,), None)
         owners = zip(held.ids, held.payloads, strict=True)
-        return {point: str(payload.get(ID_KEY, point)) for point, payload in owners}
+        return {names.plain(point): str(payload.get(ID_KEY, point)) for point, payload in owners}
 
     def _require_layout(self, shape: Shape) -> None:
         kept, wanted = shape.layout, self._wanted.text
