@@ -19,7 +19,7 @@ from wherry.stores import memory
 
 _patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # A commit is judged on the same examples each time; campaigns look for new ones.
-settings.register_profile("commit", _patient, derandomize=True)
+settings.register_profile("commit", _patient, derandomize=True, max_examples=50)
 settings.register_profile("campaign", _patient)
 settings.load_profile(os.environ.get("WHERRY_HYPOTHESIS", "commit"))
 # What the machine is set up for must not reach the tests; a session fixture may set it again.

@@ -166,7 +166,7 @@ def test_what_cannot_be_compared_is_refused(wishes: dict[str, Any], error: Any) 
 texts = st.text(st.sampled_from("혈압당이 높다[]1,29 ."), max_size=40)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(texts, texts)
 def test_likeness_is_the_same_both_ways_and_whole_for_equals(one: str, other: str) -> None:
     for measure in (wording, likeness):

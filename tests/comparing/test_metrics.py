@@ -46,14 +46,14 @@ def reference_overlap(one: Ranked, other: Ranked) -> float:
     return min(sum(fits(n, other) for n in one.ids), sum(fits(n, one) for n in other.ids)) / most
 
 
-@settings(max_examples=340)
+@settings(max_examples=120)
 @given(distances, distances, st.integers(1, 12))
 def test_recall_is_that_of_the_reference(found: list[float], exact: list[float], k: int) -> None:
     nearest = sorted(exact)[:k]
     assert recall(found[:k], nearest, Metric.COSINE) == pytest.approx(reference_recall(found[:k], nearest, k))
 
 
-@settings(max_examples=340)
+@settings(max_examples=120)
 @given(rankings, rankings, st.floats(0.5, 0.99))
 def test_rank_biased_overlap_is_that_of_the_reference(one: list[str], other: list[str], p: float) -> None:
     found = rank_biased_overlap(one, other, p)
@@ -62,7 +62,7 @@ def test_rank_biased_overlap_is_that_of_the_reference(one: list[str], other: lis
     assert 0 <= found <= 1
 
 
-@settings(max_examples=340)
+@settings(max_examples=120)
 @given(rankings, rankings, st.data())
 def test_overlap_is_that_of_the_reference(one: list[str], other: list[str], data: st.DataObject) -> None:
     names = sorted({*one, *other})

@@ -30,10 +30,10 @@ def test_they_are_those_of_comparing_every_vector(metric: Metric, seed: int) -> 
     store = open_source(fill("memory:#odd", vectors, space=space))
     chance = np.random.default_rng(seed)
     asked = [chance.standard_normal(9).astype(np.float32), vectors[101] + np.float32(0), vectors[333] * np.float32(3)]
+    pages = list(store.scan(97))
     for k in (1, 5, 45, 700):
         found = look(store, space, asked, k)
         for number, vector in enumerate(asked):
-            pages = store.scan(97)
             wanted = search_pages(pages, checked(vector, k, space, store.address))
             assert [hit.id for hit in found.nearest[number]] == [hit.id for hit in wanted]
             apart = [[hit.distance for hit in hits] for hits in (found.nearest[number], wanted)]

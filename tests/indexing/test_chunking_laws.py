@@ -70,7 +70,7 @@ def _require_prefix(prefix: str, headings: tuple[str, ...], text: str) -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS)
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(text=texts, title=st.sampled_from([None, "제목", "혈압 안내", "아주 긴 제목 " * 20]))
 @example(text="", title="제목")
 @example(text=" \n\t ", title=None)
@@ -80,21 +80,21 @@ def test_chunks_are_exact_and_whole(spec: str, text: str, title: str | None) -> 
 
 
 @pytest.mark.parametrize("spec", SPECS)
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(text=wild)
 def test_no_sign_is_too_strange(spec: str, text: str) -> None:
     require_lawful(open_chunker(spec), document(text), limit_of(spec))
 
 
 @pytest.mark.parametrize("name", ["markdown", "sentences", "fixed"])
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(text=texts, size=st.integers(1, 50), overlap=st.integers(0, 24))
 def test_any_size_will_do(name: str, text: str, size: int, overlap: int) -> None:
     lap = "" if name == "markdown" else f"&overlap={min(overlap, (size - 1) // 2)}"
     require_lawful(open_chunker(f"{name}?size={size}{lap}"), document(text), size)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(text=texts, size=st.integers(1, 40), overlap=st.integers(0, 19), tokenizer=st.sampled_from(TOKENIZERS))
 def test_a_chunk_has_no_more_tokens_than_it_may(text: str, size: int, overlap: int, tokenizer: str) -> None:
     overlap = min(overlap, (size - 1) // 2)
@@ -103,7 +103,7 @@ def test_a_chunk_has_no_more_tokens_than_it_may(text: str, size: int, overlap: i
 
 
 @pytest.mark.parametrize("spec", ["tokens?size=15&overlap=5&tokenizer=kiwi", "tokens?tokenizer=kiwi"])
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(text=texts)
 @example(text=KOREAN * 4)
 @example(text="했" * 200)
@@ -113,7 +113,7 @@ def test_morphemes_are_counted_and_syllables_stay_whole(spec: str, text: str) ->
 
 
 @pytest.mark.parametrize("spec", SPECS)
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(pages=st.lists(texts, max_size=5))
 def test_a_chunk_lies_within_one_page(spec: str, pages: list[str]) -> None:
     parts = tuple(Part(text, page, {"절": page}) for page, text in enumerate(pages, 1))
@@ -129,7 +129,7 @@ def test_a_chunk_lies_within_one_page(spec: str, pages: list[str]) -> None:
 
 
 @pytest.mark.parametrize("spec", [spec for spec in SPECS if not spec.startswith("tokens")])
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(text=texts)
 def test_no_sign_is_torn_apart(spec: str, text: str) -> None:
     for chunk in open_chunker(spec).cut(document(text)):

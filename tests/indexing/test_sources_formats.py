@@ -83,7 +83,7 @@ def test_what_is_no_text_is_named_and_never_guessed(data: bytes, what: str) -> N
     assert "iconv" in caught.value.next
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(data=st.binary(max_size=60))
 def test_bytes_are_text_or_a_bad_record(data: bytes) -> None:
     for reader in (read_markdown, read_html):

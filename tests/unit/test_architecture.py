@@ -6,6 +6,7 @@ import ast
 import io
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,17 @@ MOST_CODE_LINES, MOST_FUNCTION_LINES = 450, 60
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
+@cache
 def tree(path: Path) -> ast.Module:
     """Return a file, parsed."""
     return ast.parse(path.read_text())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trees() -> Iterator[None]:
+    yield
+    # Some million objects would be walked through by every collection of garbage that follows.
+    tree.cache_clear()
 
 
 def functions(path: Path) -> Iterator[Function]:

@@ -259,7 +259,7 @@ def test_digest_of_bad_metadata_is_an_error() -> None:
         digests(batch)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(batches(3), st.data())
 def test_digests_of_a_slice_are_a_slice_of_the_digests(batch: pa.RecordBatch, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, batch.num_rows))
@@ -267,7 +267,7 @@ def test_digests_of_a_slice_are_a_slice_of_the_digests(batch: pa.RecordBatch, da
     assert digests(batch.slice(start, rows)) == digests(batch)[start : start + rows]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(batches(3), st.randoms())
 def test_digests_do_not_depend_on_the_company(batch: pa.RecordBatch, random: Any) -> None:
     order = list(range(batch.num_rows))

@@ -40,7 +40,7 @@ def of_metadata(one: str | None, other: str | None) -> list[str]:
     return [d.detail for d in differences(left, right, Tolerance.EXACT)]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(batches(3), st.data())
 def test_a_batch_equals_itself_sliced_and_shuffled(batch: pa.RecordBatch, data: st.DataObject) -> None:
     order = pa.array(data.draw(st.permutations(range(batch.num_rows))), pa.int64())
@@ -50,7 +50,7 @@ def test_a_batch_equals_itself_sliced_and_shuffled(batch: pa.RecordBatch, data: 
         assert differences(pair.expected, pair.actual, tolerance) == []
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(batches(3), st.data())
 def test_slices_are_aligned_by_their_own_rows(batch: pa.RecordBatch, data: st.DataObject) -> None:
     rows = batch.num_rows

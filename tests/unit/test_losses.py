@@ -202,7 +202,7 @@ LIMITS = st.builds(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(batches(2, mild=True), LIMITS)
 def test_projecting_twice_is_projecting_once(batch: pa.RecordBatch, target: Capabilities) -> None:
     once = Projection(target).apply(batch)
@@ -211,7 +211,7 @@ def test_projecting_twice_is_projecting_once(batch: pa.RecordBatch, target: Capa
     assert again.counts == {}
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(batches(2, mild=True), LIMITS)
 def test_a_projected_batch_holds_only_what_the_target_can(batch: pa.RecordBatch, target: Capabilities) -> None:
     for record in to_records(Projection(target).apply(batch)):
@@ -220,7 +220,7 @@ def test_a_projected_batch_holds_only_what_the_target_can(batch: pa.RecordBatch,
         assert {kind_of(v) for v in (record.metadata or {}).values()} <= target.metadata
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(batches(2, mild=True), LIMITS)
 def test_exactly_what_is_counted_has_changed(batch: pa.RecordBatch, target: Capabilities) -> None:
     projection = Projection(target)
@@ -230,7 +230,7 @@ def test_exactly_what_is_counted_has_changed(batch: pa.RecordBatch, target: Capa
     assert all(set(examples) <= touched for examples in projection.changed.values())
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(batches(2, mild=True), LIMITS, st.data())
 def test_projecting_a_slice_is_a_slice_of_projecting(
     batch: pa.RecordBatch, target: Capabilities, data: st.DataObject

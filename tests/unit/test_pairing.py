@@ -73,7 +73,7 @@ IDS = [str(i) for i in range(40)]
 SIZES = st.lists(st.integers(1, 7), min_size=1, max_size=4)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(st.data(), SIZES, SIZES, st.integers(0, 3))
 def test_every_id_ends_in_one_place(data: st.DataObject, left: list[int], right: list[int], swaps: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -33,7 +33,7 @@ def values(batch: pa.RecordBatch) -> list[tuple]:
     ]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(records(4, finite=False), max_size=5))
 def test_records_survive_the_way_through_a_batch(rows: list[Record]) -> None:
     assert values(from_records(rows, 4)) == [
@@ -41,7 +41,7 @@ def test_records_survive_the_way_through_a_batch(rows: list[Record]) -> None:
     ]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(batches(3), st.data())
 def test_a_slice_holds_its_own_rows(batch: pa.RecordBatch, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, batch.num_rows))

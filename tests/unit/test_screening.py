@@ -71,7 +71,7 @@ def test_no_vector_that_is_not_finite_is_missed(vectors: list[tuple[float, float
     assert of_vectors(*vectors) == [i for i, v in enumerate(vectors) if not np.isfinite(v).all()]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(batches(3, finite=False), st.data())
 def test_screening_a_slice_is_a_slice_of_screening(batch: pa.RecordBatch, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, batch.num_rows))

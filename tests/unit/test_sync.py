@@ -698,7 +698,7 @@ class StampedConvergence(Convergence):
 
 
 for machine in (Convergence, StampedConvergence):
-    machine.TestCase.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+    machine.TestCase.settings = settings(max_examples=12, stateful_step_count=15, deadline=None)
 TestConvergence = Convergence.TestCase
 TestStampedConvergence = StampedConvergence.TestCase
 
