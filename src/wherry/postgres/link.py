@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from wherry.address import Address
 from wherry.errors import BadAddress
-from wherry.postgres import kept, server
+from wherry.postgres import server
 from wherry.postgres.failures import translated
 from wherry.postgres.lists import ListsOfBytes
 
@@ -61,13 +61,9 @@ class Server:
         """Whether this is the server of the state folder, which starts by itself."""
         return self.conninfo is None
 
-    def reached(self) -> str:
-        """Return what the driver is told; the embedded server is started by this."""
-        return server.start() if self.conninfo is None else self.conninfo
-
     def connect(self) -> psycopg.Connection:
         """Return a new connection in autocommit mode. Raises Unreachable or AuthFailed."""
-        conninfo = self.reached()
+        conninfo = server.start() if self.conninfo is None else self.conninfo
         given = conninfo_to_dict(conninfo)
         missing = {name: value for name, value in _DEFAULTS.items() if name not in given}
         with translated(self.shown, self.secrets):
@@ -130,8 +126,6 @@ class Link:
         self.read_only = read_only
         self._lock = threading.RLock()
         self._connection: psycopg.Connection | None = None
-        self._reached = ""
-        self._as_it_was = True
 
     @contextmanager
     def begin(self, ids: Sequence[str] = (), *, durable: bool = True) -> Iterator[psycopg.Connection]:
@@ -150,26 +144,19 @@ class Link:
     def alone(self) -> Iterator[psycopg.Connection]:
         """Give the connection outside of a transaction, for statements that refuse to be in one."""
         with self._lock, translated(self.server.shown, self.server.secrets):
-            connection = self._connected()
-            # What is set outside of a transaction stays set.
-            self._as_it_was = False
-            yield connection
+            yield self._connected()
 
     def close(self) -> None:
-        """Give the connection up; one is made again if it is needed again."""
+        """Close the connection; it is made again if it is needed again."""
         with self._lock:
             connection, self._connection = self._connection, None
-            if connection is None:
-                return
-            if self._as_it_was:
-                kept.KEPT.give(self._reached, connection)
-            else:
+            if connection is not None:
                 connection.close()
 
     def _connected(self) -> psycopg.Connection:
         if self._connection is None or self._connection.closed:
-            self._reached, self._as_it_was = self.server.reached(), True
-            self._connection = kept.KEPT.take(self._reached) or self.server.connect()
+            self._connection = self.server.connect()
             self._connection.read_only = self.read_only
-            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ if self.read_only else None
+            if self.read_only:
+                self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         return self._connection
