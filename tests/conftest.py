@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from wherry.models.clock import RealClock
 from wherry.postgres import server
 from wherry.stores import memory
 
@@ -79,6 +81,14 @@ def canary(pg: psycopg.Connection) -> Iterator[None]:
     yield
     assert pg.execute("SELECT state FROM canary").fetchall() == [("alive",)]
     pg.execute("DROP TABLE canary")
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the pauses before a model is asked again take no time: the clock leaps over them."""
+    leapt: list[float] = []
+    monkeypatch.setattr(RealClock, "wait", lambda clock, seconds: leapt.append(seconds))
+    monkeypatch.setattr(RealClock, "now", lambda clock: time.monotonic() + sum(leapt))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from wherry.stores.registry import open_source
 from wherry.testing.model_server import Fault
 from wherry.testing.openai_server import OpenAIServer
 
+pytestmark = pytest.mark.usefixtures("no_waiting")
 QUESTION = "공복혈당이 얼마면 당뇨병인가요?"
 SAID = "126 이상이면 당뇨병이 의심됩니다 [1]."
 

@@ -14,6 +14,7 @@ from wherry_apps.interview.service import jobs, records
 from wherry_apps.interview.service.opened import Interview
 from wherry_apps.interview.service.searching import search
 
+pytestmark = pytest.mark.usefixtures("no_waiting")
 TEXT = "\n\n".join(f"{n}번 항목. " + "배차 경험. " * 130 for n in range(9))
 
 

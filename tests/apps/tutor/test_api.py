@@ -17,6 +17,7 @@ from wherry.testing.ollama_server import OllamaServer
 from wherry_apps.tutor.api import router
 from wherry_apps.tutor.service import Tutor
 
+pytestmark = pytest.mark.usefixtures("no_waiting")
 OPERATORS = {
     ("POST", "/questions/import"), ("POST", "/questions/approve"), ("POST", "/questions/reject"),
     ("PATCH", "/questions/{number}"), ("POST", "/index"), ("POST", "/tests/{number}/activate"),

@@ -21,6 +21,7 @@ from wherry_apps.tutor.points import DOCUMENT, condition
 from wherry_apps.tutor.service import Tutor
 from wherry_apps.tutor.tables import StudyChunk
 
+pytestmark = pytest.mark.usefixtures("no_waiting")
 DRAFT = {
     "content": "정강뼈가 앞으로 밀리는 것을 막는 인대는?",
     "options": {"1": "앞십자인대", "2": "뒤십자인대", "3": "안쪽곁인대", "4": "가쪽곁인대"},
