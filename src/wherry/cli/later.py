@@ -5,6 +5,7 @@ The commands of Wherry, and `wherry NAME ...` for every installed app.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -111,6 +112,7 @@ class Commands(TyperGroup):
                 formatter.write_dl(rows)
 
 
+@cache
 def built(name: str) -> Any:
     """Return one command of Wherry, with all its arguments."""
     module, _, variable = COMMANDS[name][0].partition(":")
@@ -134,6 +136,7 @@ def _of_an_app(name: str) -> Any:
     return group
 
 
+@cache
 def _group(name: str, commands: typer.Typer) -> Any:
     # Always a group: an app with one command is asked for it by its name too.
     group = typer.main.get_group(commands)
