@@ -57,6 +57,15 @@ def open_files(folder: Path) -> list[str]:
     return [path for path in found if str(folder) in path]
 
 
+def test_the_size_is_that_of_the_folder_as_it_is_now(tmp_path: Path) -> None:
+    fill(tmp_path, sample(5, DIMENSION))
+    with closing(source(tmp_path)) as store:
+        before = store.describe().bytes
+        assert before == sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+        (tmp_path / "more").write_bytes(bytes(1000))
+        assert store.describe().bytes == before + 1000
+
+
 # Opening
 
 

@@ -308,7 +308,6 @@ def _card(metadata: dict[str, Any]) -> Space:
         return Space()
 
 
-@lru_cache(maxsize=1)
 def _size(folder: str | Path) -> int:
     """Return the bytes of all files below a folder; each collection of it has a folder of its own."""
     size = 0
@@ -320,6 +319,7 @@ def _size(folder: str | Path) -> int:
     return size
 
 
+@lru_cache(maxsize=1)
 def _limit_here() -> int:
     return batch_limit_here()
 

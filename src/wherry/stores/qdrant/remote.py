@@ -12,8 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
-from qdrant_client import models
-from qdrant_client.qdrant_remote import QdrantRemote
+from qdrant_client import QdrantClient, models
 
 from wherry.address import Address, secrets_of
 from wherry.errors import AuthFailed, BadAddress, NoSuchCollection, Rejected, TimedOut
@@ -55,8 +54,7 @@ class ServerLink:
         with self._failures.translated(), warnings.catch_warnings():
             # The client warns of a key on an open wire; `notes` says so to the one who should know.
             warnings.simplefilter("ignore", UserWarning)
-            # What `QdrantClient` hands every call on to; its own part makes vectors of texts, and takes 40 ms to begin.
-            self._client = QdrantRemote(**_arguments(address, self._key), check_compatibility=False)
+            self._client = QdrantClient(**_arguments(address, self._key), check_compatibility=False)
 
     @property
     def identity(self) -> str:
