@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
 
 import pytest
 from qdrant_client import QdrantClient, models
+from qdrant_client.qdrant_client import Inspector
 from qdrant_edge import EdgeShard, Point, UpdateOperation
 
 from wherry.address import Address
@@ -25,6 +28,14 @@ FOREIGN = (7, "00000000-0000-0000-0000-00000000000b")
 # Every collection is a shard with files of its own: on a disk most of the time goes into syncing them.
 _MEMORY_DISK = Path("/dev/shm")
 _ENOUGH = 4 << 30
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_inspector() -> Iterator[None]:
+    """Let all clients look for texts to embed with one inspector: each one of its own takes 50 ms to make."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qdrant_client.qdrant_client.Inspector", cache(Inspector))
+        yield
 
 
 def _fast_folder() -> Path:
