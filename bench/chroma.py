@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 from pathlib import Path
 
 import chromadb
@@ -95,11 +94,9 @@ def _add(folder: Path, batch, size: int) -> None:  # type: ignore[no-untyped-def
 
 
 def _sync(source: str, folder: Path) -> None:
-    target = folder / f"chroma-{next(_numbers)}"
-    result = wherry.sync(source, f"chroma:{target}#bench", level="counted")
+    result = wherry.sync(source, f"chroma:{folder / f'chroma-{next(_numbers)}'}#bench", level="counted")
     if result.written != ROWS:
         raise RuntimeError(f"{result.written} of {ROWS} records were written")
-    shutil.rmtree(target)
 
 
 def _get(path: Path, page: int) -> None:
