@@ -29,6 +29,10 @@ class Points:
     vectors: list[bytes | None]
     next: Found | None = None
 
+    def followed_by(self, more: Points) -> Points:
+        """Return these points and those that were read after them."""
+        return Points(self.ids + more.ids, self.payloads + more.payloads, self.vectors + more.vectors, more.next)
+
 
 @dataclass(frozen=True)
 class Making:
