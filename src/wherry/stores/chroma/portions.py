@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -17,6 +19,13 @@ _MOST_ROWS, _MOST_VECTOR_BYTES = 256, 2 << 20
 _FIRST_ROWS = 8
 # get(ids, with_everything) -> what Chroma's `get` returns.
 Get = Callable[[list[str], bool], dict[str, Any]]
+
+
+class _Portion(NamedTuple):
+    """Records that were asked for."""
+
+    ids: list[str]
+    found: Future[dict[str, Any]]
 
 
 class Portions:
@@ -36,17 +45,31 @@ class Portions:
         batches: list[pa.RecordBatch] = []
         rejects: list[Reject] = []
         taken = size = 0
-        while taken < min(rows, len(ids)) and size < limit:
-            room = max(1, int((limit - size) / self._row_bytes))
-            portion = ids.slice(taken, min(rows - taken, room, self._most)).to_pylist()
-            batch, lost = self._portion(portion)
-            taken += len(portion)
-            size += batch.nbytes
-            rejects += lost
-            if batch.num_rows:
-                self._row_bytes = max(1.0, batch.nbytes / batch.num_rows)
-                batches.append(batch)
+        wanted, coming = ids.slice(0, rows), None
+        # Chroma works without Python half of the time: the next portion comes while this one is made a batch.
+        with ThreadPoolExecutor(1, "wherry-chroma-portion") as beside:
+            while taken < len(wanted) and size < limit:
+                left = limit - size
+                portion = coming or self._asked(beside, wanted.slice(taken), max(left, self._row_bytes))
+                wait([portion.found])
+                taken += len(portion.ids)
+                coming = self._next(beside, wanted.slice(taken), left - len(portion.ids) * self._row_bytes)
+                batch, lost = self._read(portion.ids, portion.found.result)
+                size += batch.nbytes
+                rejects += lost
+                if batch.num_rows:
+                    self._row_bytes = max(1.0, batch.nbytes / batch.num_rows)
+                    batches.append(batch)
         return Page(joined(batches, self._dimension), rejects), taken
+
+    def _asked(self, beside: ThreadPoolExecutor, ids: pa.Array, room: float) -> _Portion:
+        """Ask for as many of the first records as `room` bytes may hold."""
+        portion = ids.slice(0, min(self._most, int(room / self._row_bytes))).to_pylist()
+        return _Portion(portion, beside.submit(self._get, portion, True))
+
+    def _next(self, beside: ThreadPoolExecutor, ids: pa.Array, room: float) -> _Portion | None:
+        """Ask for the next records, unless there are none or the page may be full before."""
+        return self._asked(beside, ids, room) if len(ids) and room >= self._row_bytes else None
 
     def everything(self, ids: pa.Array) -> Page:
         """Read the records of all `ids`, each once."""
@@ -60,9 +83,9 @@ class Portions:
         rejects = [reject for page in pages for reject in page.rejects]
         return Page(joined([p.records for p in pages if p.records.num_rows], self._dimension), rejects)
 
-    def _portion(self, ids: list[str]) -> tuple[pa.RecordBatch, list[Reject]]:
+    def _read(self, ids: list[str], found: Callable[[], dict[str, Any]]) -> tuple[pa.RecordBatch, list[Reject]]:
         try:
-            return batch_of(self._get(ids, True), ids, self._dimension), []
+            return batch_of(found(), ids, self._dimension), []
         except LostVector:
             return self._salvaged(ids)
 
@@ -73,6 +96,6 @@ class Portions:
             lost = [Reject(i, "MissingVector", "the collection's index has no vector for it") for i in there]
             return joined([], self._dimension), lost
         middle = len(ids) // 2
-        halves = [self._portion(half) for half in (ids[:middle], ids[middle:])]
+        halves = [self._read(half, partial(self._get, half, True)) for half in (ids[:middle], ids[middle:])]
         batches = [batch for batch, _ in halves if batch.num_rows]
         return joined(batches, self._dimension), [reject for _, lost in halves for reject in lost]
