@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from qdrant_edge import Distance, EdgeConfig, EdgeShard, EdgeVectorParams, Point, ScrollRequest, UpdateOperation
 
 from wherry.canonical import canonical_json
+from wherry.stores.packing import joined, packer
 from wherry.stores.qdrant.floats import survives
 from wherry.stores.qdrant.ids import ID_KEY, clash_in, is_hashed, owner_of, plain, point_of
 from wherry.stores.qdrant.payload import METADATA_KEY, Codec, Layout, layout_of
 from wherry.stores.qdrant.sending import REQUEST_BYTES, slices
-from wherry.stores.qdrant.vectors import from_unit, joined, not_finite, packer, to_unit
+from wherry.stores.qdrant.vectors import from_unit, not_finite, to_unit
 
 UUID_TEXT = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 

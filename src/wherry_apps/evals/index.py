@@ -92,15 +92,14 @@ class Index:
             connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             deadline = time.monotonic() + patience_s
             while not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK, self._lock_of()))):
-                if time.monotonic() < deadline:
-                    time.sleep(_LOOK_S)
-                    continue
-                raise Busy(
-                    "another process is indexing",
-                    where=self.database.server.shown,
-                    left="what is indexed keeps answering",
-                    next="wait until it ends: wherry evals status",
-                )
+                if time.monotonic() >= deadline:
+                    raise Busy(
+                        "another process is indexing",
+                        where=self.database.server.shown,
+                        left="what is indexed keeps answering",
+                        next="wait until it ends: wherry evals status",
+                    )
+                time.sleep(_LOOK_S)
             yield
 
     def embedder(self) -> Json | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from wherry.errors import BadAnswer, WherryError
@@ -18,19 +19,19 @@ USUAL_TIMEOUT_S = 60.0
 
 def trusted(client: type) -> ssl.SSLContext:
     """Return what a client class of the HTTP library checks servers with; reading certificates takes 25 ms a time."""
-    library = next(c.__module__.partition(".")[0] for c in client.__mro__ if c.__module__.startswith("httpx"))
+    library = next(library for library in _http_libraries() if issubclass(client, library.Client))
     return _trusted(library, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
 
 
 @lru_cache
-def _trusted(library: str, _file: str | None, _folder: str | None) -> ssl.SSLContext:
+def _trusted(library: ModuleType, _file: str | None, _folder: str | None) -> ssl.SSLContext:
     # Each library has certificates of its own choice.
-    found: ssl.SSLContext = import_module(library).create_ssl_context()
+    found: ssl.SSLContext = library.create_ssl_context()
     return found
 
 
 @cache
-def _http_libraries() -> tuple[Any, ...]:
+def _http_libraries() -> tuple[ModuleType, ...]:
     # httpx has a successor with the same classes under another name, and a client may use either.
     found = []
     for name in ("httpx", "httpx2"):

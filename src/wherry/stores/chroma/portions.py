@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -51,7 +51,6 @@ class Portions:
             while taken < len(wanted) and size < limit:
                 left = limit - size
                 portion = coming or self._asked(beside, wanted.slice(taken), max(left, self._row_bytes))
-                wait([portion.found])
                 taken += len(portion.ids)
                 coming = self._next(beside, wanted.slice(taken), left - len(portion.ids) * self._row_bytes)
                 batch, lost = self._read(portion.ids, portion.found.result)

@@ -34,13 +34,13 @@ from qdrant_edge import (
 )
 
 from wherry.errors import BadAddress, Integrity
+from wherry.stores.packing import packer
 from wherry.stores.qdrant.edge_asking import nearest
 from wherry.stores.qdrant.ids import Found, PointId
 from wherry.stores.qdrant.link import Making, Points
 from wherry.stores.qdrant.searching import Scored, Wanted
 from wherry.stores.qdrant.shape import DISTANCES, Shape, shape_of
 from wherry.stores.qdrant.shards import CONFIG_FILE, borrow, create, give_back, is_shard, translated
-from wherry.stores.qdrant.vectors import packer
 
 CARD_FILE = "wherry_space.json"
 # The engine's own default, in kilobytes of vectors per segment.

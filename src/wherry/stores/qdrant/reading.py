@@ -10,11 +10,12 @@ import numpy as np
 
 from wherry.record import Page, Reject, make_batch
 from wherry.space import Metric
+from wherry.stores.packing import joined
 from wherry.stores.qdrant import ids as names
 from wherry.stores.qdrant.link import Points
 from wherry.stores.qdrant.payload import NORM_KEY, Codec
 from wherry.stores.qdrant.shape import Shape
-from wherry.stores.qdrant.vectors import from_unit, joined
+from wherry.stores.qdrant.vectors import from_unit
 
 PAGE_BYTES = 16 << 20
 FIRST_ROWS, MOST_ROWS = 8, 1024

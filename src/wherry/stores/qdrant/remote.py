@@ -16,13 +16,13 @@ from qdrant_client import QdrantClient, models
 
 from wherry.address import Address, secrets_of
 from wherry.errors import AuthFailed, BadAddress, NoSuchCollection, Rejected, TimedOut
+from wherry.stores.packing import packer
 from wherry.stores.qdrant.failures import Failures
-from wherry.stores.qdrant.ids import Found, PointId
+from wherry.stores.qdrant.ids import Found, PointId, plain
 from wherry.stores.qdrant.link import Making, Points
 from wherry.stores.qdrant.searching import Scored, Wanted
 from wherry.stores.qdrant.sending import slices
 from wherry.stores.qdrant.shape import DISTANCES, Shape, shape_of
-from wherry.stores.qdrant.vectors import packer
 
 _KEY_VARIABLE = "QDRANT_API_KEY"
 _TIMEOUT_S = 60
@@ -124,7 +124,7 @@ class ServerLink:
             records, following = self._client.scroll(
                 self._collection, limit=rows, offset=start, with_payload=_keys(keys), with_vectors=_vectors(vector)
             )
-        return _points(records, vector, self._dimension, None if following is None else _plain(following))
+        return _points(records, vector, self._dimension, None if following is None else plain(following))
 
     def retrieve(self, points: Sequence[PointId], keys: Sequence[str] | None, vector: str | None) -> Points:
         """Read these points, some hundred per request."""
@@ -153,7 +153,7 @@ class ServerLink:
                 limit=wanted.limit,
                 with_payload=True,
             )
-        return [Scored(_plain(point.id), point.payload or {}, point.score) for point in found.points]
+        return [Scored(plain(point.id), point.payload or {}, point.score) for point in found.points]
 
     def make(self, settings: Making) -> None:
         """Create the collection without a graph; `settle` builds it when the points are there."""
@@ -295,7 +295,7 @@ def _worth_a_graph(info: models.CollectionInfo) -> bool:
 
 def _points(records: list[models.Record], vector: str | None, dimension: int, following: PointId | None) -> Points:
     payloads = [record.payload or {} for record in records]
-    return Points([_plain(r.id) for r in records], payloads, _held(records, vector, dimension), following)
+    return Points([plain(r.id) for r in records], payloads, _held(records, vector, dimension), following)
 
 
 def _held(records: list[models.Record], name: str | None, dimension: int) -> list[bytes | None]:
@@ -304,10 +304,6 @@ def _held(records: list[models.Record], name: str | None, dimension: int) -> lis
     pack, found = packer(dimension), [record.vector for record in records]
     rows: list[Any] = [vector.get(name) if isinstance(vector, dict) else vector for vector in found]
     return [pack(*row) if row else None for row in rows]
-
-
-def _plain(point: Any) -> PointId:
-    return point if isinstance(point, int) else str(point)
 
 
 def _keys(keys: Sequence[str] | None) -> Any:

@@ -8,9 +8,6 @@ long vectors into zeros and leaves very short ones alone, so vectors are brought
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Sequence
-
 import numpy as np
 
 # The engine leaves a vector alone when the square of its length is within 1e-6 of 1.
@@ -44,20 +41,6 @@ def from_unit(held: np.ndarray, norms: np.ndarray) -> np.ndarray:
     limit = float(np.finfo(np.float32).max)
     vectors[kept] = np.clip(held[kept].astype(np.float64) * factors[:, None], -limit, limit)
     return vectors
-
-
-def packer(dimension: int) -> Callable[..., bytes]:
-    """Return what turns the components of one vector, `pack(*vector)`, into the bytes of float32.
-
-    Vectors are packed as soon as they come: a page of lists kept alive costs several times as much.
-    """
-    return struct.Struct(f"{dimension}f").pack
-
-
-def joined(rows: Sequence[bytes], dimension: int) -> np.ndarray:
-    """Return packed vectors as one float32 array, shape (n, dimension)."""
-    data = bytearray().join(rows)
-    return np.frombuffer(data, dtype=np.float32).reshape(len(rows), dimension)
 
 
 def not_finite(vectors: np.ndarray) -> np.ndarray:
