@@ -225,4 +225,5 @@ def _joined(batches: list[pa.RecordBatch], space: Space) -> pa.RecordBatch:
     if not batches:
         return pa.RecordBatch.from_pylist([], schema=schema(space.dimension or 0))
     wanted = schema(dimension_of(batches[0]))
-    return pa.Table.from_batches([b.cast(wanted) for b in batches]).combine_chunks().to_batches()[0]
+    same = [batch if batch.schema.equals(wanted) else batch.cast(wanted) for batch in batches]
+    return pa.Table.from_batches(same).combine_chunks().to_batches()[0]
