@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Many processes import the same packages: each is compiled once, whatever the machine is set to.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test bench campaign lint clean
 
@@ -38,6 +40,7 @@ $(VENV)/.installed-all: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[all]"
 	touch $@
 
+# Half of the modules are never imported: those that are get compiled then.
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -e ".[test]"
 	touch $@

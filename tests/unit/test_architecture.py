@@ -40,16 +40,23 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Return all nodes of a file."""
+    return tuple(ast.walk(tree(path)))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _trees() -> Iterator[None]:
     yield
     # Some million objects would be walked through by every collection of garbage that follows.
+    nodes.cache_clear()
     tree.cache_clear()
 
 
 def functions(path: Path) -> Iterator[Function]:
     """Yield every function of a file, nested ones too."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, Function):
             yield node
 
@@ -70,7 +77,7 @@ def code_lines(path: Path) -> int:
     for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
         if token.type not in skipped:
             lines.update(range(token.start[0], token.end[0] + 1))
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Module | ast.ClassDef | Function) and ast.get_docstring(node) is not None:
             first = node.body[0]
             lines.difference_update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
@@ -109,7 +116,7 @@ def test_every_public_name_is_explained_and_typed(path: Path) -> None:
 def test_nothing_is_decided_by_an_assertion(path: Path) -> None:
     if path.is_relative_to(SOURCE / "testing"):
         return
-    asserted = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)]
+    asserted = [node for node in nodes(path) if isinstance(node, ast.Assert)]
     assert [ast.unparse(node) for node in asserted if not narrows(node.test)] == []
 
 
@@ -117,7 +124,7 @@ def test_only_those_who_wait_for_others_sleep() -> None:
     sleepers = {
         name
         for name, path in zip(NAMES, FILES, strict=True)
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "sleep"
     }
     assert {name for name in sleepers if not name.startswith("testing/")} <= MAY_SLEEP
@@ -127,7 +134,7 @@ def test_only_those_who_wait_for_others_sleep() -> None:
 def test_no_engine_is_known_by_name(folder: str) -> None:
     found = []
     for path in sorted((SOURCE / folder).rglob("*.py")):
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             words = {getattr(node, "id", ""), getattr(node, "attr", ""), getattr(node, "module", "") or ""}
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 # An address in an example is no decision; a bare name or scheme is compared with something.
@@ -139,7 +146,7 @@ def test_no_engine_is_known_by_name(folder: str) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
 def test_no_exception_disappears(path: Path) -> None:
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, f"line {node.lineno}: a bare except"
             only_pass = len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
