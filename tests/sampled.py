@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def sampled(kinds: Iterable[str], every: int = 8) -> list[int]:
+def sampled(kinds: Iterable[str], every: int = 12) -> list[int]:
     """Return numbers of calls, from 1: the first and the last of each kind, and every so many between."""
     times: dict[str, list[int]] = {}
     for number, kind in enumerate(kinds, 1):
