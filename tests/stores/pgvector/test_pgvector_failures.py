@@ -117,6 +117,20 @@ def test_the_holder_is_named_and_the_hold_outlives_the_server(pg: psycopg.Connec
             pass
 
 
+def test_a_hold_is_free_before_its_connection_has_ended(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[psycopg.Connection] = []
+    with target(where) as first, target(where) as second, monkeypatch.context() as slow:
+        # The server notices the end of a connection when it comes to it.
+        slow.setattr(psycopg.Connection, "close", lambda connection: left.append(connection))
+        with first.exclusive():
+            pass
+        with second.exclusive():
+            pass
+    assert len(left) == 2
+    for connection in left:
+        connection.close()
+
+
 def test_a_hold_lost_to_another_run_stops_the_writer(pg: psycopg.Connection, where: str) -> None:
     with target(where) as first, target(where) as second, first.exclusive():
         terminate(pg)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 
 import psycopg
 
@@ -69,9 +70,11 @@ class Hold:
         connection.execute(_AT_WORK, [self.key ^ 1])
 
     def release(self) -> None:
-        """Give the lock back; it goes with the connection."""
+        """Give the lock back; without the server's answer it goes with the connection, some moments later."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            with suppress(psycopg.OperationalError):
+                connection.execute("ROLLBACK")
             connection.close()
 
     def _busy(self, connection: psycopg.Connection) -> Busy:
