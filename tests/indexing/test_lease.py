@@ -15,6 +15,7 @@ from tests.indexing.test_index import shelf
 from wherry.errors import Busy
 from wherry.indexing.act import index
 from wherry.indexing.lease import held, holder
+from wherry.indexing.runs import new_run
 from wherry.postgres.database import Database
 from wherry.postgres.link import Server
 
@@ -31,6 +32,13 @@ def number(run: Indexed, pg: psycopg.Connection, name: str) -> int:
 def database() -> Database:
     """The embedded server."""
     return Database(Server(None, "pgvector:"))
+
+
+def test_runs_of_one_second_are_told_apart() -> None:
+    # By two bytes, one pair in 65,536 of the same second is one run to the lease, and to the table of runs.
+    number = new_run().rpartition("-")[2]
+    assert len(bytes.fromhex(number)) >= 4
+    assert number != new_run().rpartition("-")[2]
 
 
 def test_a_second_run_is_told_who_is_at_work(run: Indexed, number: int) -> None:

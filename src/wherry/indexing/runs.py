@@ -18,8 +18,11 @@ _END = "UPDATE wherry.runs SET state = $2, ended_at = now(), statistics = $3, er
 
 
 def new_run() -> str:
-    """Return the id of a new run: the time it began, and something to tell two apart."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:4]}"
+    """Return the id of a new run: the time it began, and what tells it from others of that second.
+
+    All indexes of a database keep their runs in one table, and a lease knows its holder by this id.
+    """
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:8]}"
 
 
 @contextmanager
