@@ -153,6 +153,7 @@ class Page:
         self.sealed = records if isinstance(records, Sealed) else None
         self._held = None if isinstance(records, Sealed) else records
         self._rejects = [] if rejects is None else rejects
+        self._opened: Page | None = None
 
     @property
     def native(self) -> Native | None:
@@ -185,9 +186,14 @@ class Page:
         native = self.native
         return (self.records.num_rows if native is None else len(native)) + len(self.rejects)
 
-    @cached_property
+    @property
     def _seen(self) -> Page:
-        return self if self.sealed is None else self.sealed.look(self.sealed.rows)
+        # A page that held itself would stay, with all its rows, until somebody looks for garbage.
+        if self.sealed is None:
+            return self
+        if self._opened is None:
+            self._opened = self.sealed.look(self.sealed.rows)
+        return self._opened
 
 
 def schema(dimension: int) -> pa.Schema:

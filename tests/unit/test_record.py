@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 
 import numpy as np
 import pyarrow as pa
@@ -125,3 +127,20 @@ def test_sealed_rows_are_looked_at_once_and_only_when_somebody_asks() -> None:
     assert page.ids.to_pylist() == ["a"]
     assert ([r.id for r in page.rejects], page.records.num_rows, page.native) == (["b"], 1, None)
     assert (page.read, looks) == (2, [2])
+
+
+def test_a_page_goes_when_nobody_has_it_any_more() -> None:
+    made = from_records([Record("a", [1.0, 2.0], "글", None)], 2)
+    rows = pa.chunked_array([pa.array([b"a"])])
+    native = Native("letters", rows, True, lambda rows: pa.array(["a"]), lambda rows: made)
+    for held in (made, native, Sealed("letters", rows, lambda rows: Page(native))):
+        page = Page(held)
+        assert page.ids.to_pylist() == ["a"]
+        assert page.records.num_rows == 1
+        left = weakref.ref(page)
+        gc.disable()
+        try:
+            del page
+            assert left() is None
+        finally:
+            gc.enable()
