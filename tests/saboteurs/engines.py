@@ -24,7 +24,7 @@ from wherry.moving.census import Census
 from wherry.moving.conveyor import Conveyor
 from wherry.moving.pairing import Paired
 from wherry.moving.standing import Rest, Standing, Stock
-from wherry.stores.base import Readable
+from wherry.stores.base import Others, Readable
 from wherry.testing.faults import Fault, Moment
 
 MATRIX = "tests/crash/test_kill_matrix.py::test_killed_in_the_middle_of_a_write_ends_equal"
@@ -129,7 +129,7 @@ def takes_marks_of_any_source() -> Iterator[None]:
 @contextmanager
 def believes_itself_alone_at_the_target() -> Iterator[None]:
     """Does not ask whether somebody else wrote to the target during the run."""
-    with patch.object(sync, "written_by_others", lambda target, *rest: (target.describe().count, [])):
+    with patch.object(sync, "written_by_others", lambda target, *rest: Others(target.describe().count, [])):
         yield
 
 

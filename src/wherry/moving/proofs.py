@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from wherry.moving.journal import Journal
 from wherry.moving.standing import mark_of
-from wherry.stores.base import Readable, Versioned
+from wherry.stores.base import Readable, Versioned, glance
 
 FRESH_S = 3600.0
 PROOF = "proof of "
@@ -74,7 +74,7 @@ class Proof:
 
     def _doubt(self, store: Readable, mark: str | None, side: str) -> str | None:
         if mark is None or not isinstance(store, Versioned):
-            count = store.describe().count
+            count = glance(store).count
             return None if count == self.count else f"the {side} held {self.count:,} records and now holds {count:,}"
         since = store.touched(mark)
         if since is None:

@@ -17,7 +17,7 @@ import numpy as np
 from wherry.moving.census import Census, census, take_stock
 from wherry.moving.journal import Journal
 from wherry.moving.ledger import Ledger, Walk
-from wherry.stores.base import Readable, Touched, Versioned
+from wherry.stores.base import Discerning, Others, Readable, Touched, Versioned, glance
 
 _KEY = "standing"
 # More than this share of a collection is read faster in one scan than by id.
@@ -139,16 +139,20 @@ def rest_of(source: Readable, ledger: Ledger, standing: Standing | None, stock: 
     return Rest(wanted, since.count, listing=since.count != standing.ids.count + added)
 
 
-def written_by_others(target: Readable, ledger: Ledger, run: str, mark: str | None) -> tuple[int, list[str]]:
-    """Return how many records the target holds, and the ids written since a mark and not by this run.
+def written_by_others(target: Readable, ledger: Ledger, run: str, mark: str | None, held: int) -> Others:
+    """Return how many records the target holds, and the ids written since a mark by others.
 
-    No ids also where the engine cannot tell, as after a run that wrote most of a collection.
+    held: how many it held at the mark. Of an engine that does not know its own writes, what this run wrote is not
+    among the ids; none are where it cannot tell, as after a run that wrote most of a collection.
     """
+    found = target.others(mark, held) if mark is not None and isinstance(target, Discerning) else None
+    if found is not None:
+        return found
     since = _since(target, mark)
     if since is None:
-        return target.describe().count, []
+        return Others(glance(target).count, [])
     listed = since.ids.to_pylist()
-    return since.count, sorted(set(listed) - ledger.written_by(run, listed))
+    return Others(since.count, sorted(set(listed) - ledger.written_by(run, listed)))
 
 
 def _known_then(ledger: Ledger, ids: list[str], stock: Stock) -> int:

@@ -35,7 +35,7 @@ from wherry.moving.standing import Rest, Standing, mark_of, rest_of, stock_of, w
 from wherry.moving.streams import ahead, beside
 from wherry.record import Page, Reject
 from wherry.state import locked
-from wherry.stores.base import PAGE_ROWS, Range, Readable, Shared, Writable
+from wherry.stores.base import PAGE_ROWS, Others, Range, Readable, Shared, Writable, glance
 
 # A batch costs its target a transaction: many records share one, as long as they do not fill the memory.
 WRITE_ROWS = 4096
@@ -184,7 +184,7 @@ class _Run:
             self._delete(sorter, held)
             self.copying = time.perf_counter() - began
         # What was not written to holds what it held when its stock was taken.
-        found, others = self.crossing.ids.count, []
+        others = Others(self.crossing.ids.count, [])
         # Counting takes as long as reading on many engines; the target builds its index meanwhile.
         with beside(lambda: self._offered(rest)) as offered:
             if standing is None or self.tally.moved:
@@ -192,13 +192,13 @@ class _Run:
                 self.target.finish(self.outline.space, self.outline.from_.index)
                 # In this order: what somebody writes between the two is seen now and once more next time.
                 before, target_mark = target_mark, mark_of(self.target)
-                found, others = written_by_others(self.target, self.ledger, self.run, before)
-            self._check(offered(), found)
-        self._doubt(others)
+                others = written_by_others(self.target, self.ledger, self.run, before, stock.ids.count)
+            self._check(offered(), others.count)
+        self._doubt(others.ids)
         if self.balanced and not self.tally.quarantined:
             Standing(self.crossing.ids, self.source.identity, mark, target_mark).remember(self.journal)
             if self.verified is Level.DEEP:
-                Proof.of(self.source, self.target, found, at, Marks(mark, target_mark)).remember(self.journal)
+                Proof.of(self.source, self.target, others.count, at, Marks(mark, target_mark)).remember(self.journal)
 
     def _share_out(self, held: int) -> float:
         """Let workers bring the partitions over, and take what they did into account; return when they began."""
@@ -299,7 +299,7 @@ class _Run:
 
     def _offered(self, rest: Rest | None) -> int:
         """Return how many records the source holds now."""
-        return self.source.describe().count if rest is None else rest.count
+        return glance(self.source).count if rest is None else rest.count
 
     def _check(self, offered: int, found: int) -> None:
         """Compare what both sides say they hold with what was done, and name the level that was reached."""
@@ -318,12 +318,17 @@ class _Run:
         else:
             self.verified = Level.DEEP if looked_at_all else Level.DIGESTS
 
-    def _doubt(self, others: list[str]) -> None:
-        """Doubt what somebody else wrote at the target while this run was at work."""
-        if others:
+    def _doubt(self, others: list[str] | None) -> None:
+        """Doubt what somebody else wrote at the target while this run was at work. others: ids, None = very many."""
+        if others == []:
+            return
+        if others is None:
+            self.ledger.doubt_all()
+        else:
             self.ledger.doubt(others)
-            self.balanced = False
-            self.notes.append(f"{len(others):,} records of the target were written by somebody else meanwhile")
+        self.balanced = False
+        number = "very many" if others is None else f"{len(others):,}"
+        self.notes.append(f"{number} records of the target were written by somebody else meanwhile")
 
     def _losses(self) -> tuple[Loss, ...]:
         """Return what was announced, and what the records of this run brought with them."""

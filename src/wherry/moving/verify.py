@@ -34,7 +34,7 @@ from wherry.moving.sorting import Sorter
 from wherry.moving.streams import ahead, beside
 from wherry.record import Reject
 from wherry.space import Metric
-from wherry.stores.base import Collection, Readable
+from wherry.stores.base import Collection, Readable, glance
 
 
 def verify(
@@ -56,7 +56,7 @@ def verify(
     """
     wanted = level if isinstance(level, Level) else Level.parse(level)
     with reading(source) as left, reading(target) as right:
-        return _Comparison(left, right, tolerance_named(tolerance), progress).run(wanted)
+        return _Comparison(left, right, wanted, tolerance_named(tolerance), progress).run()
 
 
 @dataclass
@@ -93,28 +93,34 @@ class _Found:
 class _Comparison:
     """One comparison of two open stores."""
 
-    def __init__(self, left: Readable, right: Readable, tolerance: Tolerance | None, progress: Progress) -> None:
-        self.left, self.right, self.progress = left, right, progress
+    def __init__(
+        self, left: Readable, right: Readable, level: Level, tolerance: Tolerance | None, progress: Progress
+    ) -> None:
+        self.left, self.right, self.level, self.progress = left, right, level, progress
         # Counting is what takes long about it, and the two can count at the same time.
-        with beside(right.describe) as described:
-            self.from_, self.to = left.describe(), described()
+        with beside(lambda: self._looked_at(right)) as described:
+            self.from_, self.to = self._looked_at(left), described()
         self.from_.space.require_same(self.to.space, left.address, right.address)
         self.metric: Metric | None = self.from_.space.metric or self.to.space.metric
         self.projection = Projection(right.capabilities)
         self.tolerance = tolerance or tolerance_between(left.capabilities, right.capabilities, self.metric)
         self.found = _Found()
 
-    def run(self, level: Level) -> Verification:
-        """Compare at a level."""
+    def run(self) -> Verification:
+        """Compare at the level."""
         started = time.perf_counter()
         act = {
             Level.COUNTED: self._counted,
             Level.IDS: self._ids,
             Level.DIGESTS: self._digests,
             Level.DEEP: self._deep,
-        }[level]
+        }[self.level]
         act()
-        return self._result(level, time.perf_counter() - started)
+        return self._result(time.perf_counter() - started)
+
+    def _looked_at(self, store: Readable) -> Collection:
+        # Where all is read, what cannot be compared is met record by record.
+        return glance(store) if self.level is Level.DEEP else store.describe()
 
     def _counted(self) -> None:
         short = self.from_.count - self.to.count
@@ -203,12 +209,12 @@ class _Comparison:
             with Journal(self.right.identity) as journal:
                 Ledger(journal).doubt(self.found.wrong_ids)
 
-    def _result(self, level: Level, seconds: float) -> Verification:
+    def _result(self, seconds: float) -> Verification:
         found = self.found
         return Verification(
             source=self.left.address,
             target=self.right.address,
-            level=level.word,
+            level=self.level.word,
             source_count=self.from_.count,
             target_count=self.to.count,
             compared=found.compared,

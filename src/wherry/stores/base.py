@@ -173,6 +173,20 @@ class Readable(Protocol):
 
 
 @runtime_checkable
+class Glanced(Readable, Protocol):
+    """A collection that can be described without a look at every record."""
+
+    def glance(self) -> Collection:
+        """Return what `describe` does; the notes may lack how many records cannot be moved."""
+        ...
+
+
+def glance(store: Readable) -> Collection:
+    """Return what is there now, in the quickest way: for whoever reads all of it anyway, or wants the count alone."""
+    return store.glance() if isinstance(store, Glanced) else store.describe()
+
+
+@runtime_checkable
 class Writable(Readable, Protocol):
     """A collection that can be written. Every method is safe to repeat.
 
@@ -300,6 +314,26 @@ class Versioned(Protocol):
 
         None whenever there is any doubt: the collection was made anew, the server was restored from a
         backup, the mark is another collection's, or so much was written that a scan is the better way.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Others:
+    """What others wrote to a collection. count: records held now. ids: of what is still there; None = too many."""
+
+    count: int
+    ids: list[str] | None
+
+
+@runtime_checkable
+class Discerning(Versioned, Protocol):
+    """A store that can tell what it wrote itself from what others wrote."""
+
+    def others(self, mark: str, held: int) -> Others | None:
+        """Return what others than this open store wrote since a mark, at which `held` records were there.
+
+        None whenever there is any doubt: then `touched` tells what was written, by whomever.
         """
         ...
 

@@ -33,9 +33,10 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from wherry.postgres import server
-from wherry.stores.base import Touched
+from wherry.stores.base import Others, Touched
 from wherry.stores.pgvector.catalog import Column, Table
 from wherry.stores.pgvector.keys import selected
+from wherry.stores.pgvector.own import OwnWrites
 
 _XIDS_BEFORE_REUSE = 2**32
 _CLUSTER = """
@@ -53,7 +54,8 @@ WITH RECURSIVE parts AS (
   SELECT $1::bigint::oid AS oid UNION
   SELECT i.inhrelid FROM pg_inherits i JOIN parts p ON i.inhparent = p.oid)
 SELECT string_agg(c.oid || ':' || c.relfilenode, ',' ORDER BY c.oid) AS files,
-       bool_and(c.relkind = 'p' OR c.relkind = 'r' AND a.amname = 'heap') AS heap, count(*) AS parts
+       bool_and(c.relkind = 'p' OR c.relkind = 'r' AND a.amname = 'heap') AS heap, count(*) AS parts,
+       bool_or(c.relhastriggers OR c.relhasrules) AS reacts
 FROM parts JOIN pg_class c ON c.oid = parts.oid LEFT JOIN pg_am a ON a.oid = c.relam
 """
 # Ids are sent only when they are few: reading many rows is faster in one scan than by id. `age` counts
@@ -64,6 +66,14 @@ WITH found AS (
          array_agg({id}) FILTER (WHERE age(xmin) <= (SELECT age($1::text::xid))) AS ids FROM {table})
 SELECT held, CASE WHEN written <= greatest(1000, held / 4) THEN coalesce(ids, ARRAY[]::text[]) END FROM found
 """
+# The same of what was written by nobody of some transactions.
+_OTHERS = """
+WITH found AS (
+  SELECT count(*) AS held, array_agg({id}) FILTER (
+    WHERE age(xmin) <= (SELECT age($1::text::xid)) AND xmin <> ALL ($2::text[]::xid[])) AS ids FROM {table})
+SELECT held, CASE WHEN coalesce(cardinality(ids), 0) <= {most} THEN coalesce(ids, ARRAY[]::text[]) END FROM found
+"""
+_MOST_OTHERS = 100_000
 
 
 @dataclass(frozen=True)
@@ -107,27 +117,52 @@ def epoch(found: State, table: Table, embedded: bool) -> str:
     return "pg2-" + hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
-def mark(connection: psycopg.Connection, table: Table, embedded: bool) -> str | None:
+def mark(found: State, table: Table, embedded: bool) -> str | None:
     """Return a mark of this moment, None where later writes could not be told."""
-    found = state(connection, table)
     return f"{epoch(found, table, embedded)} {found.cluster['oldest']}" if detectable(found, table) else None
 
 
-def touched(connection: psycopg.Connection, table: Table, embedded: bool, mark: str) -> Touched | None:
+def touched(connection: psycopg.Connection, found: State, table: Table, embedded: bool, mark: str) -> Touched | None:
     """Return what was written since a mark; None where that cannot be told, or is much."""
-    found = state(connection, table)
-    before, _, transaction = mark.partition(" ")
-    if not detectable(found, table) or before != epoch(found, table, embedded):
-        return None
-    # A mark of the future: the server went back to an earlier state unnoticed.
-    # One further back than half of all ids: `age` would take what came later for older.
-    if not transaction.isdigit() or not 0 <= int(found.cluster["next"]) - int(transaction) < _XIDS_BEFORE_REUSE // 2:
+    transaction = _transaction(found, table, embedded, mark)
+    if transaction is None:
         return None
     query = sql.SQL(_TOUCHED).format(id=selected(table.id, table.id.quoted), table=table.rows)
-    held, ids = connection.execute(query, [transaction]).fetchone() or (0, None)
+    held, ids = connection.execute(query, [str(transaction)]).fetchone() or (0, None)
     if ids is None:
         return None
     return Touched(int(held), pa.array([i for i in ids if i is not None], type=pa.string()))
+
+
+def others(
+    connection: psycopg.Connection, found: State, table: Table, embedded: bool, mark: str, held: int, own: OwnWrites
+) -> Others | None:
+    """Return what was written since a mark, when there were `held` rows, by no transaction of ours; None = in doubt.
+
+    A trigger or a rule may write more in our transactions than we did. Nothing is looked at where all were ours.
+    """
+    transaction = _transaction(found, table, embedded, mark)
+    if transaction is None or not own.complete or found.files["reacts"]:
+        return None
+    grown = own.since(transaction, int(found.cluster["next"]))
+    if grown is not None:
+        return Others(held + grown, [])
+    query = sql.SQL(_OTHERS).format(
+        id=selected(table.id, table.id.quoted), table=table.rows, most=sql.Literal(_MOST_OTHERS)
+    )
+    count, ids = connection.execute(query, [str(transaction), list(map(str, own.grown))]).fetchone() or (0, None)
+    return Others(int(count), None if ids is None else [i for i in ids if i is not None])
+
+
+def _transaction(found: State, table: Table, embedded: bool, mark: str) -> int | None:
+    """Return the transaction of a mark; None where it means nothing here and now."""
+    before, _, transaction = mark.partition(" ")
+    if not detectable(found, table) or before != epoch(found, table, embedded) or not transaction.isdigit():
+        return None
+    # A mark of the future: the server went back to an earlier state unnoticed.
+    # One further back than half of all ids: `age` would take what came later for older.
+    since = int(found.cluster["next"]) - int(transaction)
+    return int(transaction) if 0 <= since < _XIDS_BEFORE_REUSE // 2 else None
 
 
 def _mapping(table: Table) -> tuple[Column | None, ...]:

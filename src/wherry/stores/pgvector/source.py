@@ -109,6 +109,12 @@ class PgSource:
             self._look(connection)
             return self._described(connection)
 
+    def glance(self) -> Collection:
+        """Return what is there now, without asking every row whether it has a vector."""
+        with self._reader.begin() as connection:
+            self._look(connection)
+            return self._described(connection, vectors=False)
+
     def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Yield the whole table as of one moment, as it lies on disk."""
         with self._streaming(lambda form: form.select()) as (arriving, form):
@@ -134,13 +140,13 @@ class PgSource:
         """Return a mark of this moment, None where PostgreSQL cannot tell what is written later."""
         with self._reader.begin() as connection:
             self._look(connection)
-            return changes.mark(connection, self._table, self._server.embedded)
+            return changes.mark(self._state, self._table, self._server.embedded)
 
     def touched(self, mark: str) -> Touched | None:
         """Return what was written since a mark, None where that cannot be told."""
         with self._reader.begin() as connection:
             self._look(connection)
-            return changes.touched(connection, self._table, self._server.embedded, mark)
+            return changes.touched(connection, self._state, self._table, self._server.embedded, mark)
 
     def fetch(self, ids: pa.Array) -> Page:
         """Return the records with these ids; ids that are not there are left out."""
@@ -225,8 +231,8 @@ class PgSource:
     def _look(self, connection: psycopg.Connection) -> None:
         """Find out what the table is now."""
         self._table = layouts.find(connection, self._address, self._asked) or self._absent(connection)
-        found = changes.state(connection, self._table)
-        self._detects_changes = changes.detectable(found, self._table)
+        self._state = changes.state(connection, self._table)
+        self._detects_changes = changes.detectable(self._state, self._table)
 
     def _absent(self, connection: psycopg.Connection) -> Table:
         raise layouts.absent(connection, self._address)
@@ -252,14 +258,15 @@ class PgSource:
         row = connection.execute(query).fetchone()
         return row[0] if row else None
 
-    def _described(self, connection: psycopg.Connection) -> Collection:
+    def _described(self, connection: psycopg.Connection, vectors: bool = True) -> Collection:
+        """Describe the table. vectors: whether they are counted too."""
         table = self._table
-        count, vectors, size = connection.execute(_measured(table), [table.oid]).fetchone() or (0, 0, 0)
+        count, held, size = connection.execute(_measured(table, vectors), [table.oid]).fetchone() or (0, 0, 0)
         found = indexes.vector_indexes(connection, table)
         card = cards.read(connection, table)
         space = self._space(connection, found, card)
         notes = [
-            *_notes(table, count - vectors, card),
+            *_notes(table, count - held, card),
             *indexes.notes_on(found, table, card.index if card else Index(), space.dimension),
             *layouts.notes_on(table, self._address, found),
         ]
@@ -291,14 +298,14 @@ class PgSource:
         return known.with_metric(self._metric, self.address)
 
 
-def _measured(table: Table) -> sql.Composed:
+def _measured(table: Table, vectors: bool) -> sql.Composed:
     # Rows alone are counted in the index of the key; whether a vector is null, only the rows themselves tell.
-    vectors = sql.SQL("*") if table.vector.not_null else table.vector.quoted
+    counted = table.vector.quoted if vectors and not table.vector.not_null else sql.SQL("*")
     return sql.SQL(
         "SELECT count(*), count({}), coalesce("
         "(SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree($1::bigint::oid::regclass)),"
         " pg_total_relation_size($1::bigint::oid)) FROM {}"
-    ).format(vectors, table.rows)
+    ).format(counted, table.rows)
 
 
 def _notes(table: Table, missing: int, card: cards.Card | None) -> Iterator[str]:

@@ -16,11 +16,12 @@ from wherry.postgres.extension import extend
 from wherry.postgres.link import Link, Server
 from wherry.record import Native, dimension_of, vectors_of
 from wherry.space import Metric, Space
-from wherry.stores.base import Collection, Index
-from wherry.stores.pgvector import cards, fields, indexes, jsonb, keys, layouts, metadata_indexes, writing
+from wherry.stores.base import Collection, Index, Others
+from wherry.stores.pgvector import cards, changes, fields, indexes, jsonb, keys, layouts, metadata_indexes, writing
 from wherry.stores.pgvector.catalog import INTEGER_TYPES, Table
 from wherry.stores.pgvector.hold import Guest, Hold
 from wherry.stores.pgvector.layouts import Asked
+from wherry.stores.pgvector.own import OwnWrites, count
 from wherry.stores.pgvector.reading import Form
 from wherry.stores.pgvector.source import MAX_DIMENSION, PgSource
 
@@ -36,16 +37,14 @@ class PgTarget(PgSource):
         self._hold: Hold | None = None
         self._live = False
         self._touched_rows = 0
+        self._own = OwnWrites()
 
-    def describe(self) -> Collection:
-        """Return what is there now, which may be nothing yet."""
+    def others(self, mark: str, held: int) -> Others | None:
+        """Return what others than this open store wrote since a mark, when there were `held` rows; None = in doubt."""
         with self._reader.begin() as connection:
             self._look(connection)
-            if self._table.oid is None:
-                space, layout = Space(metric=self._metric), self._table.shape.layout
-                notes = tuple(layouts.notes_on(self._table, self._address, []))
-                return Collection(self._table.label, False, 0, space, notes=notes, layout=layout)
-            return self._described(connection)
+            embedded = self._server.embedded
+            return changes.others(connection, self._state, self._table, embedded, mark, held, self._own)
 
     def follow(self, layout: str) -> None:
         """Hear the layout of what is to be written: a table still to be made gets it, if no other is asked for."""
@@ -157,7 +156,8 @@ class PgTarget(PgSource):
 
     def gather(self) -> None:
         """Everything is in the table; nobody knows how many rows of it are new, so its statistics are."""
-        self._touched_rows += self.describe().count
+        self._touched_rows += self.glance().count
+        self._own.complete = False
 
     def close(self) -> None:
         """Close the connections; a second call does nothing."""
@@ -166,12 +166,25 @@ class PgTarget(PgSource):
 
     @contextmanager
     def _writing(self, ids: list[str] | None = None, durable: bool = True) -> Iterator[psycopg.Connection]:
-        if self._hold is not None:
-            self._hold.renew()
+        if self._hold is None:
+            with self._writer.begin(ids or (), durable=durable) as connection:
+                yield connection
+            return
+        self._hold.renew()
         with self._writer.begin(ids or (), durable=durable) as connection:
-            if self._hold is not None:
-                self._hold.note(connection)
+            self._hold.note(connection)
+            begun = count(connection, self._table.oid)
+            self._own.begin(begun)
             yield connection
+            ended = count(connection, self._table.oid)
+        self._own.ended(begun, ended)
+
+    def _described(self, connection: psycopg.Connection, vectors: bool = True) -> Collection:
+        if self._table.oid is None:
+            space, layout = Space(metric=self._metric), self._table.shape.layout
+            notes = tuple(layouts.notes_on(self._table, self._address, []))
+            return Collection(self._table.label, False, 0, space, notes=notes, layout=layout)
+        return super()._described(connection, vectors)
 
     def _absent(self, connection: psycopg.Connection) -> Table:
         return layouts.planned(connection, self._address, self._asked)
