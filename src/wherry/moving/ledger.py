@@ -43,11 +43,6 @@ class Match:
             return np.ones(len(digests), dtype=bool)
         return np.array([a == b for a, b in zip(self.digests, digests, strict=True)], dtype=bool)
 
-    def at(self, rows: np.ndarray) -> Match:
-        """Return the entries at some rows."""
-        picked = rows.tolist()
-        return Match(self.positions[rows], [self.digests[i] for i in picked])
-
 
 class Ledger:
     """The entries of one target."""
@@ -172,8 +167,10 @@ class Walk:
     def meet(self, positions: np.ndarray) -> np.ndarray:
         """Mark positions as met and return which of them had been met before (bool, aligned)."""
         if len(positions) and (highest := int(positions.max())) >= len(self.met):
-            # Doubling keeps the growth of a long first copy linear.
-            self.met = np.pad(self.met, (0, max(highest + 1 - len(self.met), len(self.met))))
+            # Doubling keeps the growth of a long first copy linear; zeros take no memory before they are written to.
+            grown = np.zeros(max(highest + 1, 2 * len(self.met)), dtype=bool)
+            grown[: len(self.met)] = self.met
+            self.met = grown
         before = self.met[positions].copy()
         self.met[positions] = True
         return before

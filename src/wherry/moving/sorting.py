@@ -73,17 +73,17 @@ class Sorter:
         proved = match.proved(found) & ~repeated
         rejects = [*page.rejects, *_duplicates(ids, repeated)]
         self._keep(page.rejects)
-        rest = np.flatnonzero(~proved & ~repeated)
-        load = Load(page.records if page.native is None else page.native, found)
-        if len(rest) < len(ids):
-            load, match = load.take(rest), match.at(rest)
-        done = self._examine(load, match.positions < 0)
+        rest = ~proved & ~repeated
+        load = _pick(Load(page.records if page.native is None else page.native, found), rest)
+        done = self._examine(load, match.positions[rest] < 0)
         done.rejects[:0] = rejects
         done.unchanged += int(proved.sum())
         return done
 
     def _examine(self, load: Load, absent: np.ndarray) -> Sorted:
         """Sort records that no digest proves unchanged."""
+        if not len(load):
+            return Sorted(load, load, load, 0)
         rejects: list[Reject] = []
         if not self._fits(load):
             screened = screen(load.records, self.target, self.space, self.source)
