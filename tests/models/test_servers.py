@@ -1,18 +1,14 @@
-"""The servers for tests refuse what the providers refuse, and have their traps."""
+"""The servers for tests refuse what the providers refuse, and have their traps.
+
+Each test imports the client it drives: together they take seconds, which every process that collects would wait.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 
-import anthropic
-import boto3
-import ollama
-import openai
 import pytest
-from botocore.exceptions import ClientError
-from google import genai
-from google.genai import errors, types
 
 from tests.models.kit import CANARY
 from wherry.testing.anthropic_server import AnthropicServer
@@ -23,6 +19,8 @@ from wherry.testing.openai_server import OpenAIServer
 
 
 def test_openai_has_limits() -> None:
+    import openai
+
     with OpenAIServer() as server:
         client = openai.OpenAI(base_url=f"{server.url}/v1", max_retries=0)
 
@@ -45,6 +43,9 @@ def test_openai_has_limits() -> None:
 
 
 def test_gemini_makes_one_vector_of_a_list_of_strings() -> None:
+    from google import genai
+    from google.genai import errors, types
+
     with GeminiServer(key=CANARY) as server:
         client = genai.Client(api_key=CANARY, http_options=types.HttpOptions(base_url=server.url))
         trap = client.models.embed_content(model="gemini-embedding-2", contents=["혈압", "혈당"])
@@ -57,6 +58,9 @@ def test_gemini_makes_one_vector_of_a_list_of_strings() -> None:
 
 
 def test_bedrock_knows_titan_and_signatures() -> None:
+    import boto3
+    from botocore.exceptions import ClientError
+
     with BedrockServer(key="AKIA") as server:
 
         def client(key: str) -> object:
@@ -83,6 +87,8 @@ def test_bedrock_knows_titan_and_signatures() -> None:
 
 
 def test_ollama_cuts_in_silence_unless_it_is_told_not_to() -> None:
+    import ollama
+
     with OllamaServer("bge-m3:latest", text_tokens=20) as server:
         client = ollama.Client(server.url)
         one, other = ("말 " * 100 + end for end in ("하나", "둘"))
@@ -95,6 +101,8 @@ def test_ollama_cuts_in_silence_unless_it_is_told_not_to() -> None:
 
 
 def test_anthropic_wants_a_bound_and_a_user_at_the_end() -> None:
+    import anthropic
+
     with AnthropicServer() as server:
         client = anthropic.Anthropic(base_url=server.url, max_retries=0)
         turns = [{"role": "user", "content": "안녕"}, {"role": "assistant", "content": "네,"}]

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from langchain_chroma import Chroma
-from langchain_core.documents import Document
-from langchain_core.embeddings import Embeddings
-from llama_index.core.schema import NodeRelationship
-from llama_index.core.storage.docstore import SimpleDocumentStore
-from llama_index.core.vector_stores.types import VectorStoreQuery
 
 import wherry
 from tests.stores.faiss_kit import DATA, held, vectors
@@ -31,29 +25,40 @@ TEXTS = ("공복혈당 100 미만은 정상 범위로 봅니다.", "검진 전�
 EMBEDDER = HashEmbedder(16)
 
 
-class Pieces(Embeddings):
-    """The embedder that made both folders, as LangChain wants it."""
+def embeddings() -> Any:
+    """Return the embedder that made both folders, as LangChain wants it."""
+    from langchain_core.embeddings import Embeddings
 
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return [vector.tolist() for vector in EMBEDDER.embed(texts)]
+    class Pieces(Embeddings):
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return [vector.tolist() for vector in EMBEDDER.embed(texts)]
 
-    def embed_query(self, text: str) -> list[float]:
-        return self.embed_documents([text])[0]
+        def embed_query(self, text: str) -> list[float]:
+            return self.embed_documents([text])[0]
+
+    return Pieces()
 
 
 def test_langchain_folder_goes_to_chroma_and_langchain_finds_it(tmp_path: Path) -> None:
+    from langchain_chroma import Chroma
+
     source, target = f"faiss:{DATA / 'langchain'}", f"chroma:{tmp_path / 'c'}#guides"
     plan = wherry.plan(source, target)
     assert (plan.rows, plan.layouts[0]) == (4, "langchain")
     result = wherry.sync(source, target, accept_losses=True)
     assert (result.written, result.equal) == (4, True)
-    store = Chroma("guides", Pieces(), persist_directory=str(tmp_path / "c"), create_collection_if_not_exists=False)
-    found: Sequence[Document] = store.similarity_search("검진 전날 금식", k=1)
+    folder = str(tmp_path / "c")
+    store = Chroma("guides", embeddings(), persist_directory=folder, create_collection_if_not_exists=False)
+    found = store.similarity_search("검진 전날 금식", k=1)
     store._client.close()  # type: ignore[attr-defined]
     assert [(d.page_content, d.metadata["source"], d.metadata["page"]) for d in found] == [(TEXTS[1], "준비.pdf", 1)]
 
 
 def test_llamaindex_folder_goes_to_chroma_and_llamaindex_finds_the_same_nodes(tmp_path: Path) -> None:
+    from llama_index.core.schema import NodeRelationship
+    from llama_index.core.storage.docstore import SimpleDocumentStore
+    from llama_index.core.vector_stores.types import VectorStoreQuery
+
     source, target = f"faiss:{DATA / 'llamaindex'}?metric=cosine", f"chroma:{tmp_path / 'c'}#guides"
     plan = wherry.plan(source, target)
     assert (plan.rows, plan.layouts) == (5, ("llamaindex", "llamaindex"))

@@ -30,11 +30,12 @@ def own(where: Places, tmp_path: Path) -> Places:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    """Three files; the texts are this test's own, or their vectors might be known from another one."""
     made = tmp_path / "guides" / "대사"
     made.mkdir(parents=True)
-    (made / "혈당.md").write_text("# 혈당\n\n공복혈당은 여덟 시간 금식한 뒤 잽니다.")
-    (made / "혈압.txt").write_text("혈압은 아침에 잽니다.")
-    (tmp_path / "guides" / "간.csv").write_bytes("항목,기준\nAST,40 이하\n".encode("cp949"))
+    (made / "혈당.md").write_text("# 혈당\n\n공복혈당은 여덟 시간 금식한 뒤 잽니다. " + tmp_path.name)
+    (made / "혈압.txt").write_text("혈압은 아침에 잽니다. " + tmp_path.name)
+    (tmp_path / "guides" / "간.csv").write_bytes(f"항목,기준\nAST,40 이하\n{tmp_path.name},\n".encode("cp949"))
     return tmp_path / "guides"
 
 
@@ -44,7 +45,7 @@ def test_only_the_edited_file_is_embedded(own: Places, database: wherry.AppDatab
     assert (first["new"], first["chunks_embedded"]) == (3, 3)
     again = documents.update(folder)
     assert (again["unchanged"], again["new"], again["chunks_embedded"]) == (3, 0, 0)
-    (folder / "대사" / "혈당.md").write_text("# 혈당\n\n공복혈당은 열 시간 금식한 뒤 잽니다.")
+    (folder / "대사" / "혈당.md").write_text("# 혈당\n\n공복혈당은 열 시간 금식한 뒤 잽니다. " + folder.parent.name)
     edited = documents.update(folder)
     assert (edited["modified"], edited["unchanged"], edited["chunks_embedded"]) == (1, 2, 1)
     (folder / "대사" / "혈압.txt").unlink()
