@@ -6,8 +6,10 @@ import fcntl
 import hashlib
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from wherry.errors import Busy
@@ -22,6 +24,14 @@ def file_name(identity: str) -> str:
     """Return a file name for a collection: readable at the front, unique by its hash at the end."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", identity).strip("-")[-40:]
     return f"{readable}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+
+
+def new_run() -> str:
+    """Return the id of a new run: the time it began (UTC), and what tells it from others of that second.
+
+    Many runs are kept in one table, and a lease knows its holder by this id.
+    """
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from tests.indexing.test_index import shelf
 from wherry.errors import Busy
 from wherry.indexing.act import index
 from wherry.indexing.lease import held, holder
-from wherry.indexing.runs import new_run
 from wherry.postgres.database import Database
 from wherry.postgres.link import Server
+from wherry.state import new_run
 
 
 @pytest.fixture

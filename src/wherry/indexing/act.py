@@ -22,9 +22,10 @@ from wherry.indexing.paying import Till
 from wherry.indexing.place import Place, place_of
 from wherry.indexing.results import IndexResult, Statistics, result_of
 from wherry.indexing.run import Run, SourceRun
-from wherry.indexing.runs import new_run, recorded
+from wherry.indexing.runs import recorded
 from wherry.indexing.scan import Scan, contents_of, scan
 from wherry.indexing.writer import Writer
+from wherry.state import new_run
 
 Progress = Callable[[str, int, int | None], None]
 

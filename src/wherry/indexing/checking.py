@@ -24,7 +24,7 @@ from wherry.indexing.lease import LEASE_S, held
 from wherry.indexing.manifest import Generation
 from wherry.indexing.place import Place, located, opened
 from wherry.indexing.results import LISTED
-from wherry.indexing.runs import new_run
+from wherry.state import new_run
 
 SAMPLE_DOCUMENTS = 200
 _PAGE_DOCUMENTS = 200

@@ -26,9 +26,10 @@ from wherry.indexing.place import Place, opened
 from wherry.indexing.preparing import Piece, Prepared
 from wherry.indexing.results import Rebuild, Statistics
 from wherry.indexing.run import GROUP_CHUNKS
-from wherry.indexing.runs import new_run, recorded
+from wherry.indexing.runs import recorded
 from wherry.indexing.writer import Writer
 from wherry.postgres.database import Database
+from wherry.state import new_run
 
 _PAGE_DOCUMENTS = 64
 _COPY_SOURCES = """

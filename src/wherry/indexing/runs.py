@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
-from uuid import uuid4
 
 from wherry.errors import WherryError
 from wherry.indexing.results import Statistics
@@ -15,14 +13,6 @@ from wherry.postgres.database import Database
 
 _BEGIN = "INSERT INTO wherry.runs (id, \"index\", generation, act, state) VALUES ($1, $2, $3, $4, 'running')"
 _END = "UPDATE wherry.runs SET state = $2, ended_at = now(), statistics = $3, error = $4 WHERE id = $1"
-
-
-def new_run() -> str:
-    """Return the id of a new run: the time it began, and what tells it from others of that second.
-
-    All indexes of a database keep their runs in one table, and a lease knows its holder by this id.
-    """
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:8]}"
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ import orjson
 from wherry.canonical import DIGEST_BYTES
 from wherry.errors import Busy, DiskFull, Integrity, JournalCorrupt, WherryError
 from wherry.record import Reject
-from wherry.state import file_name, home
+from wherry.state import file_name, home, new_run
 
 FORMAT = 1
 _TABLES = """
@@ -102,20 +101,13 @@ class Journal:
 
     def begin(self, act: str, source: str, target: str, plan: dict[str, Any]) -> str:
         """Note that a run starts and return its id; runs that died unnoticed are marked so."""
-        run = self._new_id()
+        run = new_run()
         self.db.execute("UPDATE run SET status = 'died', ended = ? WHERE status = 'running'", (_now(),))
         self.db.execute(
             "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, NULL, 'running', ?, NULL)",
             (run, act, source, target, os.getpid(), _now(), printable(json.dumps(plan, ensure_ascii=False))),
         )
         return run
-
-    def _new_id(self) -> str:
-        """Return an id that no run has: a few random digits are few for many runs of one second."""
-        while True:
-            run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-            if self.db.execute("SELECT 1 FROM run WHERE id = ?", (run,)).fetchone() is None:
-                return run
 
     def end(self, run: str, status: str, outcome: dict[str, Any]) -> None:
         """Note how a run ended: `done`, `failed` or `interrupted`, with its outcome."""
