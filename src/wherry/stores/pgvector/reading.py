@@ -160,8 +160,8 @@ def _seen(rows: pa.ChunkedArray, form: Form, name: str) -> Page:
     if not all(_are_sound(part, form) for part in parts):
         return _decoded(parts, form)
     plain = all(_are_plain(part, form) for part in parts)
-    identify = partial(_identify, form=form, whole=rows, parts=parts)
-    return Page(Native(name, rows, plain, identify, partial(_decode, form=form)))
+    # These two are handed on to whatever is taken of the page: they may not hold its rows.
+    return Page(Native(name, rows, plain, partial(_identify, form=form), partial(_decode, form=form)))
 
 
 def _are_sound(rows: Rows, form: Form) -> bool:
@@ -182,9 +182,8 @@ def _are_plain(rows: Rows, form: Form) -> bool:
     return bool(starts.all()) and (not metadata or int(rows.lengths[metadata].max()) <= _SHORT)
 
 
-def _identify(rows: pa.ChunkedArray, form: Form, whole: pa.ChunkedArray, parts: list[Rows]) -> pa.Array:
-    """Return the ids of rows. whole, parts: rows whose fields were found before; all of them are asked for first."""
-    found = [part.variable(_ID).view(pa.string()) for part in (parts if rows is whole else _kept(rows, form))]
+def _identify(rows: pa.ChunkedArray, form: Form) -> pa.Array:
+    found = [part.variable(_ID).view(pa.string()) for part in _kept(rows, form)]
     return pa.concat_arrays(found) if found else pa.array([], type=pa.string())
 
 
