@@ -42,6 +42,14 @@ def test_runs_are_listed_latest_first_even_within_a_second() -> None:
         assert ids_of(journal) == runs[::-1]
 
 
+def test_two_runs_never_share_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter(["aaaa", "aaaa", "aaaa", "bbbb"])
+    monkeypatch.setattr("secrets.token_hex", lambda _: next(drawn))
+    with Journal("a") as journal:
+        one, other = (journal.begin("sync", "s", "t", {}) for _ in range(2))
+    assert one != other
+
+
 def test_a_run_is_told_with_its_plan_and_outcome() -> None:
     with Journal("a") as journal:
         run = journal.begin("sync", "s", "t", {"rows": 3})

@@ -101,13 +101,20 @@ class Journal:
 
     def begin(self, act: str, source: str, target: str, plan: dict[str, Any]) -> str:
         """Note that a run starts and return its id; runs that died unnoticed are marked so."""
-        run = new_run()
+        run = self._new_id()
         self.db.execute("UPDATE run SET status = 'died', ended = ? WHERE status = 'running'", (_now(),))
         self.db.execute(
             "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, NULL, 'running', ?, NULL)",
             (run, act, source, target, os.getpid(), _now(), printable(json.dumps(plan, ensure_ascii=False))),
         )
         return run
+
+    def _new_id(self) -> str:
+        """Return an id that no run has."""
+        while True:
+            run = new_run()
+            if self.db.execute("SELECT 1 FROM run WHERE id = ?", (run,)).fetchone() is None:
+                return run
 
     def end(self, run: str, status: str, outcome: dict[str, Any]) -> None:
         """Note how a run ended: `done`, `failed` or `interrupted`, with its outcome."""
