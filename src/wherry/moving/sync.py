@@ -320,14 +320,15 @@ class _Run:
 
     def _doubt(self, others: list[str] | None) -> None:
         """Doubt what somebody else wrote at the target while this run was at work. others: ids, None = very many."""
-        if others == []:
-            return
         if others is None:
             self.ledger.doubt_all()
-        else:
+            number = "very many"
+        elif others:
             self.ledger.doubt(others)
+            number = f"{len(others):,}"
+        else:
+            return
         self.balanced = False
-        number = "very many" if others is None else f"{len(others):,}"
         self.notes.append(f"{number} records of the target were written by somebody else meanwhile")
 
     def _losses(self) -> tuple[Loss, ...]:

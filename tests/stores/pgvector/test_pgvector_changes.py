@@ -190,7 +190,7 @@ def held(where: str) -> Iterator[PgTarget]:
 
 def without_a_look(store: PgTarget, before: str, held: int = 3) -> Others | None:
     """Ask what others wrote while the table may not be read."""
-    with patch.object(changes, "_OTHERS", "SELECT 1 / 0, {id}::text, {table}, {most}"):
+    with patch.object(changes, "_WRITTEN", "SELECT 1 / 0, {id}::text, {table}, {most}"):
         return store.others(before, held)
 
 
@@ -233,7 +233,7 @@ def test_what_others_wrote_is_told_from_our_own(pg: psycopg.Connection, name: st
 def test_more_than_can_be_listed_is_said(pg: psycopg.Connection, name: str, held: PgTarget, where: str) -> None:
     before = mark(where)
     run(pg, "UPDATE @ SET text = 'x'", name)
-    with patch.object(changes, "_MOST_OTHERS", 2):
+    with patch.object(changes, "_MOST_OTHERS", "2"):
         assert held.others(before, 3) == Others(3, None)
 
 

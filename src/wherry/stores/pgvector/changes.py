@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pyarrow as pa
@@ -60,109 +60,109 @@ FROM parts JOIN pg_class c ON c.oid = parts.oid LEFT JOIN pg_am a ON a.oid = c.r
 """
 # Ids are sent only when they are few: reading many rows is faster in one scan than by id. `age` counts
 # back from the same transaction throughout, so that what begins meanwhile shifts nothing.
-_TOUCHED = """
-WITH found AS (
-  SELECT count(*) AS held, count(*) FILTER (WHERE age(xmin) <= (SELECT age($1::text::xid))) AS written,
-         array_agg({id}) FILTER (WHERE age(xmin) <= (SELECT age($1::text::xid))) AS ids FROM {table})
-SELECT held, CASE WHEN written <= greatest(1000, held / 4) THEN coalesce(ids, ARRAY[]::text[]) END FROM found
-"""
-# The same of what was written by nobody of some transactions.
-_OTHERS = """
+_WRITTEN = """
 WITH found AS (
   SELECT count(*) AS held, array_agg({id}) FILTER (
     WHERE age(xmin) <= (SELECT age($1::text::xid)) AND xmin <> ALL ($2::text[]::xid[])) AS ids FROM {table})
 SELECT held, CASE WHEN coalesce(cardinality(ids), 0) <= {most} THEN coalesce(ids, ARRAY[]::text[]) END FROM found
 """
-_MOST_OTHERS = 100_000
+_MOST_TOUCHED = "greatest(1000, held / 4)"
+_MOST_OTHERS = "100000"
 
 
 @dataclass(frozen=True)
 class State:
-    """The state of the server and of a table's files, as the two queries found it."""
+    """What decides whether rows can be told apart by their transactions: of the server, and of a table's files.
 
+    cluster, files: as the two queries found it. embedded: whether the server's own files are within reach.
+    """
+
+    table: Table
+    embedded: bool
     cluster: dict[str, Any]
     files: dict[str, Any]
 
     @property
-    def comparable(self) -> bool:
-        """Whether the transactions of the rows mean anything."""
+    def detectable(self) -> bool:
+        """Whether marks of the table prove what did not change."""
         used_up = int(self.cluster["next"]) >= _XIDS_BEFORE_REUSE
-        return self.files["heap"] is not False and not self.cluster["standby"] and not used_up
+        comparable = self.files["heap"] is not False and not self.cluster["standby"] and not used_up
+        # A plain table with children shows their rows too, and their files are not looked at.
+        mixed = self.table.kind == "r" and self.files["parts"] > 1
+        return comparable and not mixed and not any(column.generated == "v" for column in self.table.columns)
+
+    @property
+    def epoch(self) -> str:
+        """A text that changes whenever a mark from before means nothing any more."""
+        cluster, table = self.cluster, self.table
+        columns = [f"{c.number}:{c.type}:{c.modifier}" if c else "-" for c in _mapping(table)]
+        parts = [
+            cluster["cluster"], cluster["timeline"], cluster["database"], cluster["forgotten"],
+            _folder_mark() if self.embedded else cluster["started"], self.files["files"], *columns,
+            *([table.scope.value] if table.scope else []),
+        ]  # fmt: skip
+        return "pg2-" + hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
+
+    @property
+    def next(self) -> int:
+        """The transaction that nobody has seen anything of."""
+        return int(self.cluster["next"])
+
+    def mark(self) -> str | None:
+        """Return a mark of this moment, None where later writes could not be told."""
+        return f"{self.epoch} {self.cluster['oldest']}" if self.detectable else None
+
+    def transaction(self, mark: str) -> int | None:
+        """Return the transaction of a mark; None where it means nothing here and now."""
+        before, _, transaction = mark.partition(" ")
+        if not self.detectable or before != self.epoch or not transaction.isdigit():
+            return None
+        # A mark of the future: the server went back to an earlier state unnoticed.
+        # One further back than half of all ids: `age` would take what came later for older.
+        return int(transaction) if 0 <= self.next - int(transaction) < _XIDS_BEFORE_REUSE // 2 else None
 
 
-def state(connection: psycopg.Connection, table: Table) -> State:
-    """Return what decides whether rows can be told apart by their transactions. The table must exist."""
+def state(connection: psycopg.Connection, table: Table, embedded: bool) -> State:
+    """Return the state of this moment. The table must exist."""
     with connection.cursor(row_factory=dict_row) as cursor:
         cluster = cursor.execute(_CLUSTER).fetchone()
         files = cursor.execute(_FILES, [table.oid]).fetchone()
-    return State(cluster or {}, files or {})
+    return State(table, embedded, cluster or {}, files or {})
 
 
-def detectable(found: State, table: Table) -> bool:
-    """Tell whether marks of a table prove what did not change."""
-    # A plain table with children shows their rows too, and their files are not looked at.
-    mixed = table.kind == "r" and found.files["parts"] > 1
-    return found.comparable and not mixed and not any(column.generated == "v" for column in table.columns)
-
-
-def epoch(found: State, table: Table, embedded: bool) -> str:
-    """Return a text that changes whenever a mark from before means nothing any more."""
-    cluster = found.cluster
-    columns = [f"{c.number}:{c.type}:{c.modifier}" if c else "-" for c in _mapping(table)]
-    parts = [
-        cluster["cluster"], cluster["timeline"], cluster["database"], cluster["forgotten"],
-        _folder_mark() if embedded else cluster["started"], found.files["files"], *columns,
-        *([table.scope.value] if table.scope else []),
-    ]  # fmt: skip
-    return "pg2-" + hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
-
-
-def mark(found: State, table: Table, embedded: bool) -> str | None:
-    """Return a mark of this moment, None where later writes could not be told."""
-    return f"{epoch(found, table, embedded)} {found.cluster['oldest']}" if detectable(found, table) else None
-
-
-def touched(connection: psycopg.Connection, found: State, table: Table, embedded: bool, mark: str) -> Touched | None:
+def touched(connection: psycopg.Connection, found: State, mark: str) -> Touched | None:
     """Return what was written since a mark; None where that cannot be told, or is much."""
-    transaction = _transaction(found, table, embedded, mark)
+    transaction = found.transaction(mark)
     if transaction is None:
         return None
-    query = sql.SQL(_TOUCHED).format(id=selected(table.id, table.id.quoted), table=table.rows)
-    held, ids = connection.execute(query, [str(transaction)]).fetchone() or (0, None)
-    if ids is None:
-        return None
-    return Touched(int(held), pa.array([i for i in ids if i is not None], type=pa.string()))
+    held, ids = _written(connection, found.table, transaction, [], _MOST_TOUCHED)
+    return None if ids is None else Touched(held, pa.array(ids, type=pa.string()))
 
 
-def others(
-    connection: psycopg.Connection, found: State, table: Table, embedded: bool, mark: str, held: int, own: OwnWrites
-) -> Others | None:
+def others(connection: psycopg.Connection, found: State, mark: str, held: int, own: OwnWrites) -> Others | None:
     """Return what was written since a mark, when there were `held` rows, by no transaction of ours; None = in doubt.
 
     A trigger or a rule may write more in our transactions than we did. Nothing is looked at where all were ours.
     """
-    transaction = _transaction(found, table, embedded, mark)
+    transaction = found.transaction(mark)
     if transaction is None or not own.complete or found.files["reacts"]:
         return None
-    grown = own.since(transaction, int(found.cluster["next"]))
+    grown = own.since(transaction, found.next)
     if grown is not None:
         return Others(held + grown, [])
-    query = sql.SQL(_OTHERS).format(
-        id=selected(table.id, table.id.quoted), table=table.rows, most=sql.Literal(_MOST_OTHERS)
-    )
-    count, ids = connection.execute(query, [str(transaction), list(map(str, own.grown))]).fetchone() or (0, None)
-    return Others(int(count), None if ids is None else [i for i in ids if i is not None])
+    return Others(*_written(connection, found.table, transaction, list(own.grown), _MOST_OTHERS))
 
 
-def _transaction(found: State, table: Table, embedded: bool, mark: str) -> int | None:
-    """Return the transaction of a mark; None where it means nothing here and now."""
-    before, _, transaction = mark.partition(" ")
-    if not detectable(found, table) or before != epoch(found, table, embedded) or not transaction.isdigit():
-        return None
-    # A mark of the future: the server went back to an earlier state unnoticed.
-    # One further back than half of all ids: `age` would take what came later for older.
-    since = int(found.cluster["next"]) - int(transaction)
-    return int(transaction) if 0 <= since < _XIDS_BEFORE_REUSE // 2 else None
+def _written(
+    connection: psycopg.Connection, table: Table, since: int, but: list[int], most: LiteralString
+) -> tuple[int, list[str] | None]:
+    """Return how many rows there are, and the ids of those written since a transaction, some transactions left out.
+
+    most: how many ids are listed at most, in SQL; None in their place when there are more.
+    """
+    query = sql.SQL(_WRITTEN).format(id=selected(table.id, table.id.quoted), table=table.rows, most=sql.SQL(most))
+    held, ids = connection.execute(query, [str(since), list(map(str, but))]).fetchone() or (0, None)
+    return int(held), None if ids is None else [i for i in ids if i is not None]
 
 
 def _mapping(table: Table) -> tuple[Column | None, ...]:

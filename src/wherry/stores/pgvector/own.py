@@ -49,8 +49,8 @@ class OwnWrites:
 
     def ended(self, begun: Count, ended: Count) -> None:
         """Note what one has done that has ended well."""
-        counted = begun.rows is not None and ended.rows is not None
-        self.grown[ended.transaction] = ended.rows - begun.rows if counted else None  # type: ignore[operator]
+        one, other = begun.rows, ended.rows
+        self.grown[ended.transaction] = None if one is None or other is None else other - one
 
     def since(self, first: int, end: int) -> int | None:
         """Return by how many rows the table grew in the transactions from `first` up to, and not with, `end`.

@@ -99,7 +99,7 @@ class PgSource:
             stable_order=True,
             unique_ids=table.unique,
             atomic_batch=True,
-            detects_changes=self._detects_changes,
+            detects_changes=self._state.detectable,
             atomic_switch=True,
         )
 
@@ -140,13 +140,13 @@ class PgSource:
         """Return a mark of this moment, None where PostgreSQL cannot tell what is written later."""
         with self._reader.begin() as connection:
             self._look(connection)
-            return changes.mark(self._state, self._table, self._server.embedded)
+            return self._state.mark()
 
     def touched(self, mark: str) -> Touched | None:
         """Return what was written since a mark, None where that cannot be told."""
         with self._reader.begin() as connection:
             self._look(connection)
-            return changes.touched(connection, self._state, self._table, self._server.embedded, mark)
+            return changes.touched(connection, self._state, mark)
 
     def fetch(self, ids: pa.Array) -> Page:
         """Return the records with these ids; ids that are not there are left out."""
@@ -231,8 +231,7 @@ class PgSource:
     def _look(self, connection: psycopg.Connection) -> None:
         """Find out what the table is now."""
         self._table = layouts.find(connection, self._address, self._asked) or self._absent(connection)
-        self._state = changes.state(connection, self._table)
-        self._detects_changes = changes.detectable(self._state, self._table)
+        self._state = changes.state(connection, self._table, self._server.embedded)
 
     def _absent(self, connection: psycopg.Connection) -> Table:
         raise layouts.absent(connection, self._address)

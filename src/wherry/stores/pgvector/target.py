@@ -43,8 +43,7 @@ class PgTarget(PgSource):
         """Return what others than this open store wrote since a mark, when there were `held` rows; None = in doubt."""
         with self._reader.begin() as connection:
             self._look(connection)
-            embedded = self._server.embedded
-            return changes.others(connection, self._state, self._table, embedded, mark, held, self._own)
+            return changes.others(connection, self._state, mark, held, self._own)
 
     def follow(self, layout: str) -> None:
         """Hear the layout of what is to be written: a table still to be made gets it, if no other is asked for."""
