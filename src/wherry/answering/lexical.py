@@ -24,7 +24,7 @@ from wherry.moving.census import Census, census
 from wherry.moving.standing import mark_of
 from wherry.record import Page
 from wherry.state import file_name, home, locked
-from wherry.stores.base import Readable, Versioned
+from wherry.stores.base import Readable, Versioned, glance
 from wherry.stores.lexical import KeepsWords, Lexical, Lexicon
 
 # A collection of so many records is read whole in a few milliseconds.
@@ -97,7 +97,7 @@ def _in_step(store: Readable, lexical: Lexical, state: Lexicon, tokenizer: Token
     if isinstance(store, Versioned) and state.mark is not None:
         since = store.touched(state.mark)
         return since is not None and not len(since.ids) and since.count == lexical.statistics().count
-    count = store.describe().count
+    count = glance(store).count
     if count > SMALL:
         return _census(census(store.ids())) == state.census
     return count == lexical.statistics().count and not _differs(store, lexical)

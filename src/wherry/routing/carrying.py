@@ -14,7 +14,7 @@ from wherry.moving.sync import sync
 from wherry.moving.verify import verify
 from wherry.routing.book import Book, Route, shown
 from wherry.routing.dual import make_alike, replaying
-from wherry.stores.base import Collection, Readable, Shared, Touched, Versioned, Writable
+from wherry.stores.base import Collection, Readable, Shared, Touched, Versioned, Writable, glance
 
 _HANDS = min(8, os.cpu_count() or 1)
 _WORTH_A_HAND = 100
@@ -44,9 +44,9 @@ def _lacking(route: Route, live: Readable, since: Touched) -> int:
     try:
         with reading(route.previous) as before:
             if written > MOST:
-                return written + max(0, before.describe().count - since.count)
+                return written + max(0, glance(before).count - since.count)
             new, changed = map(len, unlike(live, before, since.ids.to_pylist()))
-            return new + changed + max(0, before.describe().count + new - since.count)
+            return new + changed + max(0, glance(before).count + new - since.count)
     except StoreError:
         return written + max(0, int(route.since.get("count", since.count)) - since.count)
 

@@ -24,7 +24,7 @@ from wherry.routing import aliases, turns
 from wherry.routing.book import Book, Route, shown
 from wherry.routing.carrying import carried_back, would_lose, writes_since
 from wherry.routing.dual import drain, replay
-from wherry.stores.base import Readable
+from wherry.stores.base import Readable, glance
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def switch(
             _require_followed(book, route)
             proof = None if waive else _proved(old, new, route, target, fresh_s, prove)
             names = aliases.names_of(route, old)
-            since = {"old": mark_of(old), "new": mark_of(new), "count": new.describe().count, aliases.NAMES: names}
+            since = {"old": mark_of(old), "new": mark_of(new), "count": glance(new).count, aliases.NAMES: names}
             details = {"proved_at": proof.when.isoformat() if proof else None, "waived": waive}
             back = aliases.own_address(route.target, old)
             led = book.lead(route, target, "switch", why, since | {aliases.LEFT: new.identity}, details, back)
