@@ -6,15 +6,17 @@ null value and a missing key are different, -0.0 and 0.0 are different, and inte
 size. Nothing is normalised and nothing is rounded.
 
 The digest is XXH3-128 over a length-prefixed encoding of that form. It finds accidents, not forgers:
-only reading both sides value by value (`deep`) counts as proof.
+only reading both sides (`deep`) counts as proof, value by value or, where they lie in other orders, by
+SHA-256 of each record.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,12 +29,15 @@ import xxhash
 from wherry.record import Native, Page, dimension_of, vectors_of
 
 DIGEST_BYTES = 16
+SECURE_DIGEST_BYTES = 32
 _FORM = b"wherry-record-1"
 # A fixed limit: the parser's own depends on how deep in calls it is asked.
 MAX_DEPTH = 500
 _NESTING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
 # orjson turns integers beyond 64 bits into floats; 19 digits is where they can begin.
 _LONG_INTEGER = r"\d{19}"
+# Of (data, bounds of its strips, form): a digest of each strip.
+_Digester = Callable[[memoryview, Sequence[int], bytes], list[bytes]]
 
 
 class BadMetadata(ValueError):
@@ -134,7 +139,22 @@ def digests(batch: pa.RecordBatch) -> list[bytes]:
 
     Raises BadMetadata when a record's metadata is no JSON object.
     """
-    return _digests(batch, _all_good(batch.column("metadata")))
+    return _digests(batch, _all_good(batch.column("metadata")), _quick)
+
+
+def secure_digests(records: pa.RecordBatch | Native) -> list[bytes | None]:
+    """Return a SHA-256 of every record, SECURE_DIGEST_BYTES each; None for one whose metadata is no JSON object.
+
+    Equal digests mean equal records. Of `Native` records the bytes they arrived in are digested, of a batch their
+    canonical form: the two are never equal, and equal records that arrived differently differ.
+    """
+    if isinstance(records, Native):
+        return list(_digests_of_rows(records, _secure))
+    metadata = canonical_metadata(records.column("metadata"))
+    found: list[bytes | None] = list(_digests(records, metadata.texts, _secure))
+    for row in metadata.faults:
+        found[row] = None
+    return found
 
 
 def digests_as_read(page: Page) -> list[bytes]:
@@ -144,42 +164,53 @@ def digests_as_read(page: Page) -> list[bytes]:
     keys count here, and so does the form in which an engine sent them. That makes it many times faster.
     """
     if page.native is not None:
-        return _digests_of_rows(page.native)
-    return _digests(page.records, page.records.column("metadata"))
+        return _digests_of_rows(page.native, _quick)
+    return _digests(page.records, page.records.column("metadata"), _quick)
 
 
-def _digests_of_rows(native: Native) -> list[bytes]:
-    seed = xxhash.xxh3_64_intdigest(_FORM + native.form.encode())
+def _digests_of_rows(native: Native, digester: _Digester) -> list[bytes]:
+    form = _FORM + native.form.encode()
     found: list[bytes] = []
     for rows in native.rows.chunks:
         offsets = np.frombuffer(rows.buffers()[1], dtype=np.int32)[rows.offset : rows.offset + len(rows) + 1]
-        found += _digests_of(memoryview(rows.buffers()[2]), offsets.tolist(), seed)
+        found += digester(memoryview(rows.buffers()[2]), offsets.tolist(), form)
     return found
 
 
-def _digests(batch: pa.RecordBatch, metadata: pa.Array) -> list[bytes]:
+def _digests(batch: pa.RecordBatch, metadata: pa.Array, digester: _Digester) -> list[bytes]:
     rows = batch.num_rows
     if rows == 0:
         return []
     width = dimension_of(batch) * 4
     # Vectors are digested where they lie: they are most of the bytes, and joining would copy them.
-    vectors = _digests_of(memoryview(_bytes_of(vectors_of(batch))), range(0, rows * width + 1, width or 1), 0)
+    vectors = digester(memoryview(_bytes_of(vectors_of(batch))), range(0, rows * width + 1, width or 1), b"")[:rows]
     parts = [
         *_prefixed(batch.column("id")),
-        _fixed(b"".join(vectors[:rows]), DIGEST_BYTES, rows),
+        _fixed(b"".join(vectors), len(vectors[0]), rows),
         *_prefixed(batch.column("text")),
         *_prefixed(metadata),
     ]
     joined = pc.binary_join_element_wise(*parts, b"")
     offsets = np.frombuffer(joined.buffers()[1], dtype=np.int32)[joined.offset : joined.offset + rows + 1]
-    # The seed binds the form and the dimension, which no field of a single record shows.
-    seed = xxhash.xxh3_64_intdigest(_FORM + str(width).encode())
-    return _digests_of(memoryview(joined.buffers()[2]), offsets.tolist(), seed)
+    # The form binds the dimension, which no field of a single record shows.
+    return digester(memoryview(joined.buffers()[2]), offsets.tolist(), _FORM + str(width).encode())
 
 
-def _digests_of(data: memoryview, bounds: Sequence[int], seed: int) -> list[bytes]:
-    digest = xxhash.xxh3_128_digest
+def _quick(data: memoryview, bounds: Sequence[int], form: bytes) -> list[bytes]:
+    """Digest strips of some bytes with XXH3-128; the form is the seed."""
+    digest, seed = xxhash.xxh3_128_digest, xxhash.xxh3_64_intdigest(form) if form else 0
     return [digest(data[a:b], seed) for a, b in pairwise(bounds)]
+
+
+def _secure(data: memoryview, bounds: Sequence[int], form: bytes) -> list[bytes]:
+    """Digest strips of some bytes with SHA-256; the form goes before."""
+    start = hashlib.sha256(len(form).to_bytes(4, "big") + form)
+    found = []
+    for a, b in pairwise(bounds):
+        digest = start.copy()
+        digest.update(data[a:b])
+        found.append(digest.digest())
+    return found
 
 
 def _bytes_of(vectors: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,15 @@ from hypothesis import strategies as st
 from wherry.canonical import (
     DIGEST_BYTES,
     MAX_DEPTH,
+    SECURE_DIGEST_BYTES,
     BadMetadata,
     canonical_json,
     canonical_metadata,
     digests,
+    secure_digests,
     total,
 )
-from wherry.record import Record, from_records, make_batch
+from wherry.record import Native, Record, from_records, make_batch
 from wherry.testing.strategies import batches, metadata
 
 KEYS = st.text(st.characters(codec="utf-8"), max_size=6)
@@ -201,17 +204,25 @@ def test_a_column_of_nulls_is_its_own_form() -> None:
     assert len(canonical_metadata(pa.array([], type=pa.string())).texts) == 0
 
 
-def one(
-    record_id: str = "a",
-    vector: tuple[float, ...] = (1.0, 2.0),
-    text: str | None = "t",
-    data: dict | None = None,
-) -> bytes:
-    """Return the digest of one record."""
-    return digests(from_records([Record(record_id, vector, text, data)]))[0]
+One = Callable[..., bytes]
 
 
-def test_digest_differs_with_every_field() -> None:
+@pytest.fixture(params=[digests, secure_digests])
+def one(request: pytest.FixtureRequest) -> One:
+    """Return what digests one record, by either digest."""
+
+    def digest(
+        record_id: str = "a",
+        vector: tuple[float, ...] = (1.0, 2.0),
+        text: str | None = "t",
+        data: dict | None = None,
+    ) -> bytes:
+        return request.param(from_records([Record(record_id, vector, text, data)]))[0]
+
+    return digest
+
+
+def test_digest_differs_with_every_field(one: One) -> None:
     different = [
         one(),
         one(record_id="b"),
@@ -227,29 +238,30 @@ def test_digest_differs_with_every_field() -> None:
         one(data={"a": 1.0}),
     ]
     assert len(set(different)) == len(different)
-    assert {len(d) for d in different} == {DIGEST_BYTES}
+    assert {len(d) for d in different} in ({DIGEST_BYTES}, {SECURE_DIGEST_BYTES})
 
 
-def test_digest_binds_the_borders_of_the_fields() -> None:
+def test_digest_binds_the_borders_of_the_fields(one: One) -> None:
     assert one("ab", text="c") != one("a", text="bc")
     assert one(text="{}", data=None) != one(text=None, data={})
     assert one("a", text="", data=None) != one("a", text=None, data=None)
 
 
-def test_digest_binds_the_dimension() -> None:
+def test_digest_binds_the_dimension(one: One) -> None:
     # The same bytes in the same order, cut at another place: the length of a text read as a component.
     four = float(np.frombuffer(b"\x04\x00\x00\x00", "<f4")[0])
     assert one(vector=(1.0,), text="\x00" * 4) != one(vector=(1.0, four), text="")
 
 
-def test_digest_tells_negative_zero_and_nan_bits_apart() -> None:
+def test_digest_tells_negative_zero_and_nan_bits_apart(one: One) -> None:
     assert one(vector=(0.0, 1.0)) != one(vector=(-0.0, 1.0))
     assert one(vector=(float("nan"), 1.0)) == one(vector=(float("nan"), 1.0))
 
 
-def test_digest_does_not_depend_on_the_spelling_of_metadata() -> None:
+@pytest.mark.parametrize("digest", [digests, secure_digests])
+def test_digest_does_not_depend_on_the_spelling_of_metadata(digest: Callable) -> None:
     vectors = np.ones((2, 3), dtype=np.float32)
-    found = digests(make_batch(["a", "a"], vectors, ["t", "t"], ['{"a":1,"b":2}', '{ "b":2, "a":1}']))
+    found = digest(make_batch(["a", "a"], vectors, ["t", "t"], ['{"a":1,"b":2}', '{ "b":2, "a":1}']))
     assert found[0] == found[1]
 
 
@@ -257,6 +269,23 @@ def test_digest_of_bad_metadata_is_an_error() -> None:
     batch = make_batch(["a"], np.ones((1, 2), dtype=np.float32), [None], ["[1]"])
     with pytest.raises(BadMetadata, match="row 0"):
         digests(batch)
+
+
+def test_what_has_bad_metadata_has_no_secure_digest() -> None:
+    batch = make_batch(["a", "b"], np.ones((2, 2), dtype=np.float32), [None, None], ["[1]", None])
+    assert [digest is None for digest in secure_digests(batch)] == [True, False]
+
+
+def test_secure_digests_of_records_as_they_arrived_bind_their_form() -> None:
+    def found(form: str, rows: list[bytes]) -> list[bytes | None]:
+        arrived = pa.chunked_array([rows[:2], rows[2:]], pa.binary())
+        return secure_digests(Native(form, arrived, True, lambda r: r, lambda r: r))
+
+    rows = [b"x", b"yy", b"", b"x"]
+    digests_of_rows = found("form", rows)
+    assert digests_of_rows[0] == digests_of_rows[3]
+    assert len(set(digests_of_rows)) == 3
+    assert not set(digests_of_rows) & set(found("for", [b"m" + row for row in rows]))
 
 
 @settings(max_examples=20)

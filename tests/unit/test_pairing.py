@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherry.moving import pairing
+from wherry.moving import pairing, unpaired
 from wherry.record import Native, Page, Reject, Sealed, make_batch, vectors_of
 
 
@@ -65,8 +65,7 @@ def paired(left: Shown, right: Shown) -> tuple[list[str], list[str], list[str]]:
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairing, "PAGE_ROWS", 3)
-    monkeypatch.setattr(pairing, "_WAITING_ROWS", 6)
+    monkeypatch.setattr(unpaired, "PAGE_ROWS", 3)
 
 
 IDS = [str(i) for i in range(40)]
@@ -77,8 +76,7 @@ SIZES = st.lists(st.integers(1, 7), min_size=1, max_size=4)
 @given(st.data(), SIZES, SIZES, st.integers(0, 3))
 def test_every_id_ends_in_one_place(data: st.DataObject, left: list[int], right: list[int], swaps: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pairing, "PAGE_ROWS", 3)
-        patch.setattr(pairing, "_WAITING_ROWS", 6)
+        patch.setattr(unpaired, "PAGE_ROWS", 3)
         one = data.draw(st.lists(st.sampled_from(IDS), unique=True))
         other = [i for i in one if i not in data.draw(st.sets(st.sampled_from(IDS), max_size=5))]
         for stranger in data.draw(st.sets(st.sampled_from([f"n{i}" for i in range(9)]))):
@@ -96,6 +94,48 @@ def test_opposite_orders_are_settled_by_id() -> None:
     left, right = Shown(1, IDS, [3]), Shown(2, IDS[::-1], [5])
     assert paired(left, right) == (sorted(IDS), [], [])
     assert 0 < left.fetched <= len(IDS)
+
+
+class Changed(Shown):
+    """A collection in which some records have another vector than the rest."""
+
+    def __init__(self, ids: list[str], sizes: list[int], changed: tuple[str, ...]) -> None:
+        super().__init__(1, ids, sizes)
+        self.changed = changed
+
+    def _batch(self, ids: list[str]) -> pa.RecordBatch:
+        vectors = np.array([[1.0, i in self.changed] for i in ids], dtype=np.float32).reshape(-1, 2)
+        return make_batch(ids, vectors, ids, [f'{{"n": {i}}}' for i in ids])
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("changed", [(), ("2", "37")])
+def test_what_is_equal_in_another_order_is_not_read_again(changed: tuple[str, ...]) -> None:
+    left, right = Changed(IDS, [3], ()), Changed(IDS[::-1], [5], changed)
+    found = list(pairing.pairs(left, right))  # type: ignore[arg-type]
+    met = sum(pair.alike + (pair.left.num_rows if pair.left else 0) for pair in found)
+    assert met == len(IDS)
+    assert left.fetched == right.fetched == len(changed)
+    assert sorted(i for pair in found if pair.left for i in _unequal(pair)) == list(changed)
+
+
+def _unequal(pair: pairing.Paired) -> list[str]:
+    assert pair.left is not None
+    assert pair.right is not None
+    rows = np.flatnonzero((vectors_of(pair.left) != vectors_of(pair.right)).any(axis=1))
+    return pair.left.column("id").take(pa.array(rows)).to_pylist()
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("moved", [1, 5, 20])
+def test_records_that_moved_to_the_end_leave_the_others_in_step(moved: int) -> None:
+    """As an UPDATE does it in a table: only what moved is noted, however far the rest has shifted."""
+    ids = [str(i) for i in range(400)]
+    gone = ids[7 :: len(ids) // moved][:moved]
+    other = [i for i in ids if i not in gone] + gone
+    left, right = Shown(1, ids, [10]), Shown(2, other, [10])
+    assert paired(left, right) == (sorted(ids), [], [])
+    assert left.fetched <= moved
 
 
 @pytest.mark.usefixtures("tiny")
@@ -134,15 +174,15 @@ def test_rejects_of_both_sides_are_passed_on() -> None:
 @pytest.mark.usefixtures("tiny")
 def test_the_buffers_stay_small(monkeypatch: pytest.MonkeyPatch) -> None:
     most = 0
-    original = pairing._Unpaired.trim
+    original = pairing._Side.surplus
 
-    def watched(self: Any, side: str, waiting: pa.RecordBatch | None) -> pa.RecordBatch | None:
+    def watched(self: Any, limit: int) -> Any:
         nonlocal most
-        rest = original(self, side, waiting)
-        most = max(most, 0 if rest is None else rest.num_rows)
-        return rest
+        surplus = original(self, limit)
+        most = max(most, self.rows)
+        return surplus
 
-    monkeypatch.setattr(pairing._Unpaired, "trim", watched)
+    monkeypatch.setattr(pairing._Side, "surplus", watched)
     ids = [str(i) for i in range(600)]
     mixed = ids[:]
     random.Random(1).shuffle(mixed)
@@ -166,7 +206,7 @@ class Sealing(Shown):
 
     def __init__(self, ids: list[str], bad: tuple[str, ...] = ()) -> None:
         super().__init__(1, ids, [3])
-        self.bad, self.looked = bad, 0
+        self.bad, self.looked, self.decoded = bad, 0, 0
 
     def scan(self, rows: int) -> Iterator[Page]:
         """Yield the ids, three to a page."""
@@ -178,8 +218,15 @@ class Sealing(Shown):
         ids = [row.decode() for row in rows.to_pylist()]
         good = [i for i in ids if i not in self.bad]
         if len(good) == len(ids):
-            return Page(Native("ids", rows, True, lambda r: r.cast(pa.string()), lambda r: self._batch(ids)))
+            return Page(Native("ids", rows, True, self._identify, self._decode))
         return Page(self._batch(good), [Reject(i, "MissingVector") for i in ids if i in self.bad])
+
+    def _identify(self, rows: pa.ChunkedArray) -> pa.Array:
+        return pa.array([row.decode().split("=")[0] for row in rows.to_pylist()], pa.string())
+
+    def _decode(self, rows: pa.ChunkedArray) -> pa.RecordBatch:
+        self.decoded += len(rows)
+        return self._batch(self._identify(rows).to_pylist())
 
 
 def test_of_two_equal_pages_one_is_looked_at() -> None:
@@ -195,3 +242,19 @@ def test_equal_rows_that_no_batch_can_hold_are_not_alike() -> None:
     assert [r.id for pair in found for r in pair.rejects_left] == ["e"]
     assert [r.id for pair in found for r in pair.rejects_right] == ["e"]
     assert [i for pair in found if pair.left for i in pair.left.column("id").to_pylist()] == ["d", "f"]
+
+
+@pytest.mark.parametrize("shift", [1, 2, 3, 20])
+def test_rows_out_of_step_are_compared_as_they_arrived(shift: int) -> None:
+    left, right = Sealing(IDS), Sealing([*IDS[shift:], *IDS[:shift]])
+    assert sum(pair.alike for pair in pairing.pairs(left, right)) == len(IDS)  # type: ignore[arg-type]
+    assert (left.decoded, right.decoded, left.fetched, right.fetched) == (0, 0, 0, 0)
+
+
+def test_of_rows_out_of_step_those_that_differ_are_decoded() -> None:
+    left, right = Sealing([*IDS[:9], "9=old", *IDS[10:]]), Sealing(["new", *IDS])
+    found = list(pairing.pairs(left, right))  # type: ignore[arg-type]
+    assert [pair.left.column("id").to_pylist() for pair in found if pair.left and pair.left.num_rows] == [["9"]]
+    assert sum(pair.alike for pair in found) == len(IDS) - 1
+    assert [i for pair in found for i in pair.only_right] == ["new"]
+    assert (left.decoded, right.decoded) == (1, 1)

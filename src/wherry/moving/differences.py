@@ -61,21 +61,41 @@ class Aligned:
     only_actual: pa.RecordBatch
 
 
+@dataclass(frozen=True)
+class Met:
+    """Where equal ids are found, as row numbers: pairs in equal places; the rest of each side apart."""
+
+    mine: pa.Array
+    theirs: pa.Array
+    only_mine: pa.Array
+    only_theirs: pa.Array
+
+
+def meet(mine: pa.Array, theirs: pa.Array) -> Met:
+    """Pair two lists of ids."""
+    at = pc.index_in(mine, value_set=theirs)
+    lone = at.is_null().to_numpy(zero_copy_only=False)
+    taken = pc.drop_null(at)
+    left_over = np.ones(len(theirs), dtype=bool)
+    left_over[taken.to_numpy()] = False
+    return Met(_numbers(~lone), taken, _numbers(lone), _numbers(left_over))
+
+
+def _numbers(chosen: np.ndarray) -> pa.Array:
+    return pa.array(np.flatnonzero(chosen))
+
+
 def align(expected: pa.RecordBatch, actual: pa.RecordBatch) -> Aligned:
     """Pair two batches by id."""
     mine, theirs = expected.column("id"), actual.column("id")
     if mine.equals(theirs):
         return Aligned(expected, actual, expected.slice(0, 0), actual.slice(0, 0))
-    at = pc.index_in(mine, value_set=theirs)
-    found = pc.is_valid(at)
-    taken = pc.drop_null(at)
-    left_over = np.ones(len(theirs), dtype=bool)
-    left_over[taken.to_numpy()] = False
+    met = meet(mine, theirs)
     return Aligned(
-        expected.filter(found),
-        actual.take(taken),
-        expected.filter(pc.invert(found)),
-        actual.filter(pa.array(left_over)),
+        expected.take(met.mine),
+        actual.take(met.theirs),
+        expected.take(met.only_mine),
+        actual.take(met.only_theirs),
     )
 
 

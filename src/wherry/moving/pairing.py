@@ -1,28 +1,31 @@
 """Reading two collections side by side and pairing their records by id.
 
 Both are read once, in whatever order they have. Where the orders agree, which is the rule after a
-sync, records pair up in passing. Records that find no partner wait in a small buffer, so that an
-insertion or a deletion on one side only shifts the other; what leaves the buffer unpaired is noted by
-id on disk, and at the end those ids are fetched from both sides. Memory stays flat in every case.
+sync, records pair up in passing. Records that find no partner wait, two pages of them at most, so that
+an insertion or a deletion on one side only shifts the other; what waited too long is noted by id and
+digest on disk, and at the end those whose digests differ are fetched from both sides. Memory stays flat
+in every case. Two stores of one kind are compared in the form their rows arrive in; only what differs is
+decoded.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
+from typing import TypeAlias
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from wherry.moving.differences import Aligned, align
+from wherry.moving.differences import align, meet
 from wherry.moving.streams import ahead
-from wherry.record import Page, Reject
+from wherry.moving.unpaired import LEFT, RIGHT, Unpaired
+from wherry.record import Native, Page, Reject
 from wherry.stores.base import PAGE_ROWS, Readable
 
-_WAITING_ROWS = 2 * PAGE_ROWS
+_WAITING_PAGES = 2
+_Records: TypeAlias = pa.RecordBatch | Native
 
 
 @dataclass(frozen=True)
@@ -44,24 +47,29 @@ class Paired:
 
 def pairs(left: Readable, right: Readable) -> Generator[Paired, None, None]:
     """Yield the whole of two collections, paired."""
-    with _Unpaired() as unpaired:
+    with Unpaired() as unpaired:
         with ahead(left.scan(PAGE_ROWS)) as left_pages, ahead(right.scan(PAGE_ROWS)) as right_pages:
-            yield from _in_passing(_Side("left_id", left_pages), _Side("right_id", right_pages), unpaired)
+            yield from _in_passing(_Side(left_pages), _Side(right_pages), unpaired)
         yield from _by_id(left, right, unpaired)
 
 
 class _Side:
-    """One side of a pairing: its pages to come, and the records that wait for a partner."""
+    """One side of a pairing: its pages to come, and the records that wait for a partner.
 
-    def __init__(self, name: str, pages: Iterator[Page]) -> None:
-        self.name, self.pages = name, pages
-        self.waiting: pa.RecordBatch | None = None
+    tail: how many of its latest records found none: how far it has read beyond the other side. largest: records of
+    its largest page.
+    """
+
+    def __init__(self, pages: Iterator[Page]) -> None:
+        self.pages = pages
+        self.waiting: _Records | None = None
         self.done = False
+        self.tail = self.largest = 0
 
     @property
     def rows(self) -> int:
         """How many records wait."""
-        return 0 if self.waiting is None else self.waiting.num_rows
+        return 0 if self.waiting is None else _count(self.waiting)
 
     def pull(self) -> Page | None:
         """Return the next page, None at the end."""
@@ -73,26 +81,53 @@ class _Side:
         """Let the records of a page wait; return its rejects."""
         if page is None:
             return ()
-        self.waiting = _joined(self.waiting, page.records)
+        self.largest = max(self.largest, page.read)
+        self.waiting = _joined(self.waiting, page.records if page.native is None else page.native)
         return tuple(page.rejects)
 
+    def keep(self, records: _Records, alone: pa.Array, met: pa.Array) -> None:
+        """Let some of its records wait, by number; the others have met their partners."""
+        # Copied, however few: a slice would keep its whole page.
+        self.waiting = records.take(alone)
+        self.tail = _count(records) - 1 - pc.max(met).as_py() if len(met) else _count(records)
 
-def _in_passing(left: _Side, right: _Side, unpaired: _Unpaired) -> Iterator[Paired]:
+    def surplus(self, most: int) -> _Records | None:
+        """Return the oldest records that wait, and let half of `most` wait on, where more than that do."""
+        waiting = self.waiting
+        if waiting is None or self.rows <= most:
+            return None
+        gone = self.rows - most // 2
+        self.waiting = waiting.slice(gone, most // 2)
+        return waiting.slice(0, gone)
+
+
+def _in_passing(left: _Side, right: _Side, unpaired: Unpaired) -> Iterator[Paired]:
     while not (left.done and right.done):
-        # The side with fewer records waiting reads on: pages of two stores differ in size.
-        behind = left.rows <= right.rows
-        ahead_too = right.rows <= left.rows
-        one = left.pull() if not left.done and (behind or right.done) else None
-        other = right.pull() if not right.done and (ahead_too or left.done) else None
+        one, other = _read_on(left, right)
         if one is not None and other is not None and not left.rows and not right.rows and _alike(one, other):
             yield Paired(alike=one.read)
             continue
         rejects_left, rejects_right = left.take(one), right.take(other)
-        yield Paired(*_match(left, right), rejects_left=rejects_left, rejects_right=rejects_right)
-        for side in (left, right):
-            side.waiting = unpaired.trim(side.name, side.waiting)
-    for side in (left, right):
-        unpaired.note(side.name, side.waiting)
+        yield _match(left, right)
+        if rejects_left or rejects_right:
+            yield Paired(rejects_left=rejects_left, rejects_right=rejects_right)
+        _note(left, right, unpaired, _WAITING_PAGES * max(left.largest, right.largest))
+    _note(left, right, unpaired, 0)
+
+
+def _read_on(left: _Side, right: _Side) -> tuple[Page | None, Page | None]:
+    """Read the next page of the side that is behind, or of both: pages of two stores differ in size."""
+    behind, ahead_of_it = left.tail <= right.tail, right.tail <= left.tail
+    one = left.pull() if not left.done and (behind or right.done) else None
+    other = right.pull() if not right.done and (ahead_of_it or left.done) else None
+    return one, other
+
+
+def _note(left: _Side, right: _Side, unpaired: Unpaired, most: int) -> None:
+    for name, side in ((LEFT, left), (RIGHT, right)):
+        surplus = side.surplus(most)
+        if surplus is not None:
+            unpaired.note(name, surplus)
 
 
 def _alike(one: Page, other: Page) -> bool:
@@ -103,91 +138,76 @@ def _alike(one: Page, other: Page) -> bool:
     return one.native is not None
 
 
-def _match(left: _Side, right: _Side) -> tuple[pa.RecordBatch | None, pa.RecordBatch | None]:
-    if left.waiting is None or right.waiting is None:
-        return None, None
-    pair = align(left.waiting, right.waiting)
-    left.waiting, right.waiting = pair.only_expected, pair.only_actual
-    return pair.expected, pair.actual
+def _match(left: _Side, right: _Side) -> Paired:
+    one, other = left.waiting, right.waiting
+    left.tail, right.tail = left.rows, right.rows
+    if one is None or other is None:
+        return Paired()
+    if not (isinstance(one, Native) and isinstance(other, Native) and one.form == other.form):
+        one, other = _decoded(one), _decoded(other)
+    met = meet(_ids(one), _ids(other))
+    left.keep(one, met.only_mine, met.mine)
+    right.keep(other, met.only_theirs, met.theirs)
+    pair = _some(one, met.mine), _some(other, met.theirs)
+    return _as_they_arrived(*pair) if isinstance(one, Native) else Paired(*pair)
 
 
-def _by_id(left: Readable, right: Readable, unpaired: _Unpaired) -> Iterator[Paired]:
+def _as_they_arrived(one: Native, other: Native) -> Paired:
+    """Pair rows of one form with equal ids in equal places; only those that differ are decoded."""
+    unequal = np.flatnonzero(~pc.equal(one.rows, other.rows).to_numpy())
+    if not len(unequal):
+        return Paired(alike=len(one))
+    rows = pa.array(unequal)
+    return Paired(one.take(rows).records, other.take(rows).records, alike=len(one) - len(unequal))
+
+
+def _by_id(left: Readable, right: Readable, unpaired: Unpaired) -> Iterator[Paired]:
     """Settle what found no partner in passing."""
-    for ids in unpaired.on_both():
+    yield Paired(alike=unpaired.settle())
+    for ids in unpaired.doubtful():
         wanted = pa.array(ids, type=pa.string())
-        a, b = left.fetch(wanted), right.fetch(wanted)
-        pair: Aligned = align(a.records, b.records)
+        pair = align(left.fetch(wanted).records, right.fetch(wanted).records)
         yield Paired(
             pair.expected,
             pair.actual,
             only_left=tuple(pair.only_expected.column("id").to_pylist()),
             only_right=tuple(pair.only_actual.column("id").to_pylist()),
         )
-    for ids in unpaired.only("left_id", "right_id"):
+    for ids in unpaired.only(LEFT):
         yield Paired(only_left=tuple(ids))
-    for ids in unpaired.only("right_id", "left_id"):
+    for ids in unpaired.only(RIGHT):
         yield Paired(only_right=tuple(ids))
 
 
-class _Unpaired:
-    """Ids that found no partner yet, kept in a file."""
-
-    def __enter__(self) -> _Unpaired:
-        self.folder = tempfile.TemporaryDirectory(prefix="wherry-pairing-")
-        self.db = sqlite3.connect(Path(self.folder.name) / "unpaired.sqlite3", isolation_level=None)
-        self.db.execute("PRAGMA journal_mode=OFF")
-        self.db.execute("PRAGMA synchronous=OFF")
-        for side in ("left_id", "right_id"):
-            self.db.execute(f"CREATE TABLE {side} (id TEXT PRIMARY KEY) WITHOUT ROWID")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.db.close()
-        self.folder.cleanup()
-
-    def trim(self, side: str, waiting: pa.RecordBatch | None) -> pa.RecordBatch | None:
-        """Note the oldest records of a buffer that has grown too long, and return the rest."""
-        if waiting is None or waiting.num_rows <= _WAITING_ROWS:
-            return waiting
-        surplus = waiting.num_rows - _WAITING_ROWS // 2
-        self.note(side, waiting.slice(0, surplus))
-        return waiting.slice(surplus)
-
-    def note(self, side: str, records: pa.RecordBatch | None) -> None:
-        """Note the ids of records."""
-        if records is not None and records.num_rows:
-            self.db.execute("BEGIN")
-            self.db.executemany(
-                f"INSERT OR IGNORE INTO {side} VALUES (?)", ((i,) for i in records.column("id").to_pylist())
-            )
-            self.db.execute("COMMIT")
-
-    def on_both(self) -> Iterator[list[str]]:
-        """Yield the ids noted on both sides, a page at a time."""
-        return self._pages(
-            "SELECT id FROM left_id WHERE id IN (SELECT id FROM right_id)"
-            " AND (?1 IS NULL OR id > ?2) ORDER BY id LIMIT ?3"
-        )
-
-    def only(self, side: str, other: str) -> Iterator[list[str]]:
-        """Yield the ids noted on one side alone, a page at a time."""
-        return self._pages(
-            f"SELECT id FROM {side} WHERE id NOT IN (SELECT id FROM {other})"
-            " AND (?1 IS NULL OR id > ?2) ORDER BY id LIMIT ?3"
-        )
-
-    def _pages(self, query: str) -> Iterator[list[str]]:
-        last: str | None = None
-        while rows := self.db.execute(query, (last, last, PAGE_ROWS)).fetchall():
-            last = rows[-1][0]
-            yield [row[0] for row in rows]
+def _some(records: _Records, rows: pa.Array) -> _Records:
+    """Return some records, by number; nothing is copied where they stand together, which is the rule."""
+    first = rows[0].as_py() if len(rows) else 0
+    if np.array_equal(rows.to_numpy(), np.arange(first, first + len(rows))):
+        return records.slice(first, len(rows))
+    return records.take(rows)
 
 
-def _joined(waiting: pa.RecordBatch | None, more: pa.RecordBatch) -> pa.RecordBatch:
-    if waiting is None or waiting.num_rows == 0:
+def _ids(records: _Records) -> pa.Array:
+    return records.ids if isinstance(records, Native) else records.column("id")
+
+
+def _count(records: _Records) -> int:
+    return len(records) if isinstance(records, Native) else records.num_rows
+
+
+def _decoded(records: _Records) -> pa.RecordBatch:
+    return records.records if isinstance(records, Native) else records
+
+
+def _joined(waiting: _Records | None, more: _Records) -> _Records:
+    if waiting is None or not _count(waiting):
         return more
-    if more.num_rows == 0:
+    if not _count(more):
         return waiting
-    return pa.Table.from_batches([waiting, more]).combine_chunks().to_batches()[0]
+    if isinstance(waiting, Native) and isinstance(more, Native):
+        # What waits keeps the ids that were found when it came; so does what is joined to it.
+        _ = more.ids
+        whole = Native.joined([waiting, more])
+        if whole is not None:
+            return whole
+    return pa.Table.from_batches([_decoded(waiting), _decoded(more)]).combine_chunks().to_batches()[0]
