@@ -10,12 +10,14 @@ import time
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 import wherry
 from tests.workers import kit
 from wherry.errors import NoSuchCollection
 from wherry.moving import sync as sync_module
+from wherry.stores.pgvector import PgTarget
 from wherry.testing.crash import Runner
 
 SAMPLED, CAMPAIGN = 1, 40
@@ -41,6 +43,24 @@ def test_a_killed_worker_loses_nothing(pair: tuple[str, str], tmp_path: Path) ->
     assert kit.differences(*pair) == []
     assert kit.leftovers(tmp_path) == []
     assert kit.processes() == []
+
+
+def test_what_others_wrote_over_a_worker_is_doubted_and_mended(
+    pair: tuple[str, str], pg: psycopg.Connection, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = pair[0], f"pgvector:#{name}"
+    gather = PgTarget.gather
+
+    def disturbed(self: PgTarget) -> None:
+        pg.execute(f"UPDATE {name} SET text = 'not ours' WHERE id = (SELECT min(id) FROM {name})")
+        gather(self)
+
+    monkeypatch.setattr(PgTarget, "gather", disturbed)
+    result = wherry.sync(source, target, workers=2)
+    assert (result.created, result.equal) == (kit.ROWS, False)
+    assert [note for note in result.notes if "written by somebody else" in note]
+    assert wherry.sync(source, target).changed == 1
+    assert kit.differences(source, target) == []
 
 
 def test_what_a_worker_meets_is_raised_as_it_was(pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from wherry.moving.pile import Pile
 from wherry.moving.sorting import Sorter
 from wherry.record import Page, Reject
 from wherry.space import Space
-from wherry.stores.base import Readable, Writable
+from wherry.stores.base import Discerning, Readable, Writable
 
 
 @dataclass
@@ -90,7 +90,7 @@ class Crossed:
     """What a worker tells of a partition it has brought over.
 
     met: which entries of the ledger its records matched, one bit per position. counts, changed: what the
-    projection counted.
+    projection counted. writes: what tells the target's own writes, None where it cannot tell.
     """
 
     part: int
@@ -100,6 +100,7 @@ class Crossed:
     rejects: list[Reject]
     counts: dict[str, int]
     changed: dict[str, list[str]]
+    writes: object
 
     def met_positions(self, size: int) -> np.ndarray:
         """Return which of the first `size` positions were met (bool)."""
@@ -168,15 +169,22 @@ class Crossing:
         """Return what there is to tell of this crossing, made of partition `part`."""
         met = np.packbits(self.sorter.walk.met).tobytes()
         found = self.projection
-        return Crossed(part, self.tally, self.ids, met, rejects, found.counts, found.changed)
+        writes = self.target.own_writes() if isinstance(self.target, Discerning) else None
+        return Crossed(part, self.tally, self.ids, met, rejects, found.counts, found.changed, writes)
 
     def absorb(self, crossed: Crossed) -> None:
         """Count what a worker has brought over as if it had been done here."""
         self.tally.add(crossed.tally)
         self.ids = self.ids.joined(crossed.ids)
         self.projection.add(crossed.counts, crossed.changed)
+        self.know_writes(crossed.writes)
         met = self.sorter.walk.met
         met |= crossed.met_positions(len(met))
+
+    def know_writes(self, writes: object) -> None:
+        """Let the target take as its own what a worker wrote; None = a worker was lost, who cannot tell."""
+        if isinstance(self.target, Discerning):
+            self.target.count_as_own(writes)
 
     def _send(self, load: Load, absent: bool) -> None:
         self._conveyor.send(load, absent)

@@ -214,6 +214,7 @@ class _Run:
         if taken_over:
             # What a lost worker wrote before its end is in the target, and nobody has counted it.
             self.crossing.ids = census(self.target.ids())
+            self.crossing.know_writes(None)
             self.notes.append(f"{taken_over:,} partitions were taken over from workers that were lost")
         return began
 

@@ -337,6 +337,17 @@ class Discerning(Versioned, Protocol):
         """
         ...
 
+    def own_writes(self) -> object:
+        """Return what tells the writes of this open store; it can be pickled."""
+        ...
+
+    def count_as_own(self, writes: object) -> None:
+        """Take as its own what another store of this collection told by `own_writes`.
+
+        None = something was written for this one that nobody can tell, so that `others` is in doubt.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Range:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -263,9 +264,21 @@ def test_a_table_that_does_more_than_it_is_told_is_in_doubt(
     assert held.others(mark(where), 3) is None
 
 
-def test_what_workers_wrote_is_nobodys(held: PgTarget, where: str) -> None:
+def test_what_a_worker_wrote_is_ours(pg: psycopg.Connection, name: str, held: PgTarget, where: str) -> None:
     before = mark(where)
-    held.gather()
+    with target(where) as worker:
+        worker.portion(0).upsert(batch(("d", [3, 2, 1]), ("e", [3, 2, 1])), absent=True)
+        told = pickle.loads(pickle.dumps(worker.own_writes()))
+    assert held.others(before, 3) == Others(5, ["d", "e"])
+    held.count_as_own(told)
+    assert without_a_look(held, before, 3) == Others(5, [])
+    run(pg, "UPDATE @ SET text = 'not ours' WHERE id = 'e'", name)
+    assert held.others(before, 3) == Others(5, ["e"])
+
+
+def test_what_a_lost_worker_wrote_is_in_doubt(held: PgTarget, where: str) -> None:
+    before = mark(where)
+    held.count_as_own(None)
     assert held.others(before, 3) is None
 
 

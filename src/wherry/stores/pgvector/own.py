@@ -35,7 +35,7 @@ def count(connection: psycopg.Connection, oid: int | None) -> Count:
 
 @dataclass
 class OwnWrites:
-    """The transactions of a store. complete: whether nobody, as a worker, wrote for it besides.
+    """The transactions of a store. complete: whether all that were done for it, by workers too, are known.
 
     grown: by how many rows the table grew in each of them, by their numbers; None where nobody counted.
     """
@@ -51,6 +51,11 @@ class OwnWrites:
         """Note what one has done that has ended well."""
         one, other = begun.rows, ended.rows
         self.grown[ended.transaction] = None if one is None or other is None else other - one
+
+    def join(self, other: OwnWrites) -> None:
+        """Take those of another store as ours."""
+        self.grown |= other.grown
+        self.complete &= other.complete
 
     def since(self, first: int, end: int) -> int | None:
         """Return by how many rows the table grew in the transactions from `first` up to, and not with, `end`.

@@ -45,6 +45,14 @@ class PgTarget(PgSource):
             self._look(connection)
             return changes.others(connection, self._state, mark, held, self._own)
 
+    def own_writes(self) -> OwnWrites:
+        """Return the transactions of this open store."""
+        return self._own
+
+    def count_as_own(self, writes: object) -> None:
+        """Take the transactions of another store as its own; None = some that nobody can name."""
+        self._own.join(writes if isinstance(writes, OwnWrites) else OwnWrites(complete=False))
+
     def follow(self, layout: str) -> None:
         """Hear the layout of what is to be written: a table still to be made gets it, if no other is asked for."""
         if self._table.oid is None:
@@ -156,7 +164,6 @@ class PgTarget(PgSource):
     def gather(self) -> None:
         """Everything is in the table; nobody knows how many rows of it are new, so its statistics are."""
         self._touched_rows += self.glance().count
-        self._own.complete = False
 
     def close(self) -> None:
         """Close the connections; a second call does nothing."""
