@@ -2,12 +2,13 @@
 
 Time counts from the moment every worker has both sides open until all is written, read back and gathered: what
 publishing the target costs comes once, whoever wrote it, and stands in the details with the whole run. A worker is
-given one processor, as each has where there are as many as workers: left alone, one worker's threads keep more than
-one of them busy, and two cannot be faster than the machine. The details tell what two gain when nobody is held to one.
+given one processor, and the server that feeds it shares that: left alone, one worker's threads and its server keep more
+than one of them busy, and two cannot be faster than the machine. The details tell what two gain when nobody is held.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -17,10 +18,13 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
+
 import wherry
 from bench import tables
 from bench.measure import Bar, in_turn, per_second, rate_ratios, time_ratios
 from wherry.moving.results import SyncResult
+from wherry.postgres import server
 
 DIMENSION, ROWS, SOURCE = 1024, 60_000, "bench_workers"
 _numbers = itertools.count()
@@ -115,16 +119,26 @@ def with_ray(act: Callable[[], object]) -> None:
 
 @contextmanager
 def _held_to(processors: int | None) -> Iterator[None]:
-    """Let this process, and what it starts, use so many processors."""
+    """Let this process and the embedded server, and what they start, use so many processors."""
     allowed = os.sched_getaffinity(0)
-    _pin(set(sorted(allowed)[:processors]))
+    everybody = [psutil.Process(), *_server()]
+    _pin(everybody, set(sorted(allowed)[:processors]))
     try:
         yield
     finally:
-        _pin(allowed)
+        _pin(everybody, allowed)
 
 
-def _pin(processors: set[int]) -> None:
-    # Each thread has a set of its own: those that libraries keep from earlier work, too.
-    for thread in Path("/proc/self/task").iterdir():
-        os.sched_setaffinity(int(thread.name), processors)
+def _server() -> list[psutil.Process]:
+    if not server.is_running():
+        return []
+    main = psutil.Process(int((server.data_folder() / "postmaster.pid").read_text().split()[0]))
+    return [main, *main.children()]
+
+
+def _pin(processes: list[psutil.Process], processors: set[int]) -> None:
+    for process in processes:
+        # Each thread has a set of its own: those that libraries keep from earlier work, too.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for thread in process.threads():
+                os.sched_setaffinity(thread.id, processors)

@@ -67,8 +67,11 @@ class LocalWorker:
         return answer
 
     def dismiss(self) -> None:
-        """End the process: let it close what it has open where it is idle, by force where it is at work."""
+        """Say that nothing more will be asked: a process that is idle closes what it has open, and ends."""
         self.connection.close()
+
+    def bury(self) -> None:
+        """Wait for the end of a process that was dismissed; one that is at work is ended by force."""
         ended = not self._at_work and self._ends()
         os.close(self._life)
         if not ended and not self._ends():
@@ -108,8 +111,11 @@ class LocalCrew:
         try:
             yield crew
         finally:
+            # Told first, all of them: they end together.
             for worker in crew.workers:
                 worker.dismiss()
+            for worker in crew.workers:
+                worker.bury()
 
     def hire(self) -> Worker:
         """Start a process."""
