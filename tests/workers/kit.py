@@ -130,6 +130,11 @@ class HereCrew:
         self.workers.append(HereWorker(self.job, self))
         return self.workers[-1]
 
+    def let_go(self) -> None:
+        """Close what they have open."""
+        for worker in self.workers:
+            worker.desk.close()
+
     def wait(self, busy: Sequence[Worker]) -> list[Worker]:
         """The last one answers first."""
         return [busy[-1]]
@@ -144,8 +149,7 @@ def here(
     try:
         yield crew
     finally:
-        for worker in crew.workers:
-            worker.desk.close()
+        crew.let_go()
 
 
 def lost(words: str = "on purpose") -> Lost:

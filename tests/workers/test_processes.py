@@ -51,9 +51,9 @@ def test_what_others_wrote_over_a_worker_is_doubted_and_mended(
     source, target = pair[0], f"pgvector:#{name}"
     gather = PgTarget.gather
 
-    def disturbed(self: PgTarget) -> None:
+    def disturbed(self: PgTarget, number: int | None = None) -> None:
         pg.execute(f"UPDATE {name} SET text = 'not ours' WHERE id = (SELECT min(id) FROM {name})")
-        gather(self)
+        gather(self, number)
 
     monkeypatch.setattr(PgTarget, "gather", disturbed)
     result = wherry.sync(source, target, workers=2)

@@ -49,6 +49,10 @@ class Crew(Protocol):
         """Start a worker."""
         ...
 
+    def let_go(self) -> None:
+        """Tell every worker that nothing more will be asked of it; they end while others work."""
+        ...
+
     def wait(self, busy: Sequence[Worker]) -> list[Worker]:
         """Wait until some of these workers have an answer or are lost, and return those."""
         ...

@@ -111,9 +111,7 @@ class LocalCrew:
         try:
             yield crew
         finally:
-            # Told first, all of them: they end together.
-            for worker in crew.workers:
-                worker.dismiss()
+            crew.let_go()
             for worker in crew.workers:
                 worker.bury()
 
@@ -122,6 +120,11 @@ class LocalCrew:
         worker = LocalWorker(self.job)
         self.workers.append(worker)
         return worker
+
+    def let_go(self) -> None:
+        """Tell all of them to end: they do it together."""
+        for worker in self.workers:
+            worker.dismiss()
 
     def wait(self, busy: Sequence[Worker]) -> list[Worker]:
         """Wait for an answer; the end of a process counts as one."""

@@ -132,6 +132,9 @@ class RayCrew:
         self.workers.append(worker)
         return worker
 
+    def let_go(self) -> None:
+        """Nothing: an actor that closed what it has open ends at once when it is dismissed."""
+
     def wait(self, busy: Sequence[Worker]) -> list[Worker]:
         """Wait for an answer; the end of an actor counts as one."""
         known = {cast(RayWorker, worker).answer: worker for worker in busy}

@@ -21,6 +21,7 @@ from wherry.moving.census import doomed as count_doomed
 from wherry.moving.crew import assembled, hiring, share_out
 from wherry.moving.crossing import Crossed, Crossing, Terms
 from wherry.moving.cutting import cut, require
+from wherry.moving.gathering import Gathering
 from wherry.moving.journal import Journal
 from wherry.moving.ledger import Ledger
 from wherry.moving.opening import Source, Target, address_of, is_place, reading, writing
@@ -206,11 +207,15 @@ class _Run:
         assert isinstance(self.target, Shared)
         wishes, job = self.wishes, self._job(first_copy=held == 0)
         parts = [Part(number, part) for number, part in enumerate(self.ranges)]
-        with hiring(wishes.engine, job, wishes.workers, wishes.ray_address) as crew:
+        with (
+            hiring(wishes.engine, job, wishes.workers, wishes.ray_address) as crew,
+            Gathering(self.target) as gathering,
+        ):
             team = assembled(crew, min(wishes.workers, len(parts)))
             began = time.perf_counter()
-            taken_over = share_out(crew, team, parts, self._hear)
-        self.target.gather()
+            taken_over = share_out(crew, team, parts, lambda crossed: self._hear(crossed, gathering))
+            crew.let_go()
+            gathering.end()
         if taken_over:
             # What a lost worker wrote before its end is in the target, and nobody has counted it.
             self.crossing.ids = census(self.target.ids())
@@ -235,7 +240,8 @@ class _Run:
             self.wishes.shared,
         )
 
-    def _hear(self, crossed: Crossed) -> None:
+    def _hear(self, crossed: Crossed, gathering: Gathering) -> None:
+        gathering.begin(crossed.part)
         self.crossing.absorb(crossed)
         self._set_aside(crossed.rejects)
         self.progress("sync", self.tally.read, self.outline.from_.count)

@@ -391,8 +391,11 @@ class Shared(Writable, Protocol):
         """
         ...
 
-    def gather(self) -> None:
-        """Hear in the holding process that every worker is done: from now on all they wrote is in the target."""
+    def gather(self, number: int | None = None) -> None:
+        """Hear in the holding process that the worker of one partition is done; without a number, that all are.
+
+        From then on all they wrote is in the target. A single one may be taken over while others are at work, or later.
+        """
         ...
 
 

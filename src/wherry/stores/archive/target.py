@@ -205,8 +205,10 @@ class ArchiveTarget:
 
         return ArchivePortion(self, number)
 
-    def gather(self) -> None:
-        """Take over what the workers of this run staged; the lock is held."""
+    def gather(self, number: int | None = None) -> None:
+        """Take over what the workers of this run staged, all at the end: nothing is copied; the lock is held."""
+        if number is not None:
+            return
         with self._lock:
             self._take_over(joining=self._staging is not None and not self._staging.count())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -203,25 +204,30 @@ class FaissTarget:
 
         return FaissPortion(self, number)
 
-    def gather(self) -> None:
-        """Take over what workers staged, those of a run that was killed included; the lock is held."""
+    def gather(self, number: int | None = None) -> None:
+        """Take over what workers staged; without a number those of a run that was killed, too. The lock is held."""
+        wanted = "*" if number is None else str(number)
+        found = self.place.folder.glob(f"{PORTION}{wanted}")
+        with self._lock:
+            for path in sorted(found, key=lambda path: (len(path.name), path.name)):
+                self._take_over(path)
+
+    def _take_over(self, path: Path) -> None:
         from wherry.stores.faiss.portion import PATIENCE_S
 
-        with self._lock:
-            for path in sorted(self.place.folder.glob(f"{PORTION}*"), key=lambda path: (len(path.name), path.name)):
-                hold = Hold(path, self.shown)
-                hold.take(PATIENCE_S)
-                try:
-                    facts = log.opening(path, self.shown)
-                    if facts is None:
-                        log.remove(path)
-                        continue
-                    if self._staging is None:
-                        self._stage(Space.from_dict(facts["space"]), Index(**facts["index"]))
-                    assert self._staging is not None
-                    self._staging.absorb(path)
-                finally:
-                    hold.release()
+        hold = Hold(path, self.shown)
+        hold.take(PATIENCE_S)
+        try:
+            facts = log.opening(path, self.shown)
+            if facts is None:
+                log.remove(path)
+                return
+            if self._staging is None:
+                self._stage(Space.from_dict(facts["space"]), Index(**facts["index"]))
+            assert self._staging is not None
+            self._staging.absorb(path)
+        finally:
+            hold.release()
 
     def close(self) -> None:
         """Close every file; what is staged stays for the next run."""

@@ -161,9 +161,10 @@ class PgTarget(PgSource):
         self._hold = Guest(self._server, self._table.label)
         return self
 
-    def gather(self) -> None:
+    def gather(self, number: int | None = None) -> None:
         """Everything is in the table; nobody knows how many rows of it are new, so its statistics are."""
-        self._touched_rows += self.glance().count
+        if number is None:
+            self._touched_rows += self.glance().count
 
     def close(self) -> None:
         """Close the connections; a second call does nothing."""

@@ -37,12 +37,15 @@ class Sharing(Suite):
             pytest.skip("the engine cannot be read in ranges")
         assert [page.read for part in source.ranges(3) for page in source.scan_range(part)] == []
 
-    def test_portions_become_one_collection(self, place: Place) -> None:
+    @pytest.mark.parametrize("early", [False, True], ids=["at the end", "one by one"])
+    def test_portions_become_one_collection(self, place: Place, early: bool) -> None:
         """What was written to portions is in the target once they are gathered, and stays when it is finished."""
         name, target, batch = _begun(place)
         with target.exclusive():
             for number, first in enumerate(range(0, ROWS, 20)):
                 _write(place, target, number, batch.slice(first, 20))
+                if early:
+                    target.gather(number)
             target.gather()
             assert target.describe().count == ROWS
             target.finish(place.space(), NO_INDEX)
