@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -34,7 +35,9 @@ _MEMORY_DISK, _ENOUGH = Path("/dev/shm"), 8 << 30
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Put temporary files into memory where there is plenty of it; workers inherit the place. TMPDIR wins."""
+    """Hear Ctrl-C. Put temporary files into memory where there is plenty of it; workers inherit it. TMPDIR wins."""
+    # A shell in the background starts programs deaf to Ctrl-C, and tests press it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TMPDIR" in os.environ or config.option.basetemp or not _roomy():
         return
     for left in _MEMORY_DISK.glob("wherry-t*"):
