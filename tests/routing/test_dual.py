@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import psycopg
 import pytest
 
 import wherry
 from tests.routing.kit import copied, made, records_of
 from wherry.errors import Unreachable
 from wherry.routing.book import Book
-from wherry.routing.dual import Writer, follow, replay, waiting
+from wherry.routing.dual import Writer, follow, replay, replaying, waiting
 from wherry.stores.registry import open_target
 
 
@@ -120,3 +121,18 @@ def test_an_outbox_of_a_writer_that_died_is_replayed(old: str, new: str) -> None
     store.close()
     assert replay("welno").waiting == 0
     assert wherry.verify(old, new).equal
+
+
+def test_a_replay_leaves_the_way_free_for_the_next_at_once(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server ends a connection when it comes to it."""
+    made("welno", old)
+    left: list[psycopg.Connection] = []
+    with Book() as book, monkeypatch.context() as patch:
+        patch.setattr(psycopg.Connection, "close", lambda connection: left.append(connection))
+        for _ in range(2):
+            with replaying(book.database.server, "welno", wait=False) as held:
+                assert held
+                with replaying(book.database.server, "welno", wait=False) as second:
+                    assert not second
+    for connection in left:
+        connection.close()
