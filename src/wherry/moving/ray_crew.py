@@ -25,6 +25,7 @@ from wherry.stores.registry import is_shared_embedded
 
 # Nothing but partitions and answers goes through it; Ray's own default is a third of the memory.
 _OBJECT_STORE_BYTES = 80 << 20
+_GRACE_S = 5.0
 # What tells an engine where things are and who asks; an actor elsewhere has none of it.
 _PASSED_ON = ("WHERRY_", "QDRANT_", "LLAMA_CLOUD_", "PG")
 
@@ -69,6 +70,7 @@ class RayWorker:
         made = ray.remote(num_cpus=1, max_restarts=0)(_Actor)
         self._actor: Any = made.remote(job, str(Path.cwd()), _passed_on())
         self.answer: Any = self._actor.open.remote()
+        self._closing: Any = None
 
     def ready(self) -> None:
         """Wait until both sides are open."""
@@ -93,10 +95,16 @@ class RayWorker:
         return answer
 
     def dismiss(self) -> None:
-        """End the actor: let it close what it has open where it is idle."""
+        """Say that nothing more will be asked: an actor that is idle closes what it has open."""
+        if self.answer is None and self._closing is None:
+            self._closing = self._actor.close.remote()
+
+    def bury(self) -> None:
+        """End the actor, once it has closed what it was told to."""
         with suppress(RayError):
-            if self.answer is None:
-                ray.get(self._actor.close.remote(), timeout=5)
+            if self._closing is not None:
+                ray.get(self._closing, timeout=_GRACE_S)
+        with suppress(RayError):
             ray.kill(self._actor)
 
 
@@ -123,8 +131,9 @@ class RayCrew:
             try:
                 yield crew
             finally:
+                crew.let_go()
                 for worker in crew.workers:
-                    worker.dismiss()
+                    worker.bury()
 
     def hire(self) -> Worker:
         """Start an actor."""
@@ -133,7 +142,9 @@ class RayCrew:
         return worker
 
     def let_go(self) -> None:
-        """Nothing: an actor that closed what it has open ends at once when it is dismissed."""
+        """Tell all of them to close what they have open: they do it together."""
+        for worker in self.workers:
+            worker.dismiss()
 
     def wait(self, busy: Sequence[Worker]) -> list[Worker]:
         """Wait for an answer; the end of an actor counts as one."""
