@@ -129,8 +129,8 @@ def test_a_replay_leaves_the_way_free_for_the_next_at_once(old: str, monkeypatch
     left: list[psycopg.Connection] = []
     with Book() as book, monkeypatch.context() as patch:
         patch.setattr(psycopg.Connection, "close", lambda connection: left.append(connection))
-        for _ in range(2):
-            with replaying(book.database.server, "welno", wait=False) as held:
+        for wait in (False, True, False):
+            with replaying(book.database.server, "welno", wait=wait) as held:
                 assert held
                 with replaying(book.database.server, "welno", wait=False) as second:
                     assert not second

@@ -270,9 +270,12 @@ def make_alike(live: Readable, other: Writable, ids: list[str]) -> None:
 def replaying(server: Server, name: str, wait: bool) -> Iterator[bool]:
     """Hold the replays of a route against other processes; False when one is at it and it is not waited for."""
     with server.connect() as connection:
-        asked = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
-        row = connection.execute(f"SELECT {asked}($1, hashtext($2)) IS DISTINCT FROM false", [_LOCK, name]).fetchone()
-        held = bool(row and row[0])
+        if wait:
+            connection.execute("SELECT pg_advisory_lock($1, hashtext($2))", [_LOCK, name])
+            held = True
+        else:
+            row = connection.execute("SELECT pg_try_advisory_lock($1, hashtext($2))", [_LOCK, name]).fetchone()
+            held = bool(row and row[0])
         yield held
         # Otherwise it goes with the connection, however that ends; but the server comes to that later, and whoever asks
         # in between would be told that somebody is at it.
