@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from wherry.record import Native, Page, dimension_of, vectors_of
+from wherry.record import Native, Page, Records, dimension_of, vectors_of
 
 DIGEST_BYTES = 16
 SECURE_DIGEST_BYTES = 32
@@ -142,7 +142,7 @@ def digests(batch: pa.RecordBatch) -> list[bytes]:
     return _digests(batch, _all_good(batch.column("metadata")), _quick)
 
 
-def secure_digests(records: pa.RecordBatch | Native) -> list[bytes | None]:
+def secure_digests(records: Records) -> list[bytes | None]:
     """Return a SHA-256 of every record, SECURE_DIGEST_BYTES each; None for one whose metadata is no JSON object.
 
     Equal digests mean equal records. Of `Native` records the bytes they arrived in are digested, of a batch their

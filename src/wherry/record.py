@@ -18,7 +18,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -124,6 +124,32 @@ class Native:
         return part
 
 
+Records: TypeAlias = pa.RecordBatch | Native
+
+
+def ids_of(records: Records) -> pa.Array:
+    """Return the ids of records; nothing is decoded for them."""
+    return records.ids if isinstance(records, Native) else records.column("id")
+
+
+def decoded(records: Records) -> pa.RecordBatch:
+    """Return records as a batch."""
+    return records.records if isinstance(records, Native) else records
+
+
+def joined(parts: Sequence[Records]) -> Records:
+    """Return several as one: as they arrived where all have one form, else decoded."""
+    if len(parts) == 1:
+        return parts[0]
+    native = [part for part in parts if isinstance(part, Native)]
+    whole = Native.joined(native) if len(native) == len(parts) else None
+    if whole is not None:
+        return whole
+    batches = [decoded(part) for part in parts]
+    table = pa.Table.from_batches(batches).combine_chunks()
+    return table.to_batches()[0] if table.num_rows else batches[0]
+
+
 @dataclass(frozen=True)
 class Sealed:
     """Rows as an engine sent them, before anybody has looked at them.
@@ -158,14 +184,13 @@ class Page:
     @property
     def native(self) -> Native | None:
         """The records as the engine sent them, where every row was found fit to be one."""
-        held = self._seen._held
+        held = self.held
         return held if isinstance(held, Native) else None
 
     @property
     def records(self) -> pa.RecordBatch:
         """The records of the page."""
-        held = self._seen._held
-        return held.records if isinstance(held, Native) else held
+        return decoded(self.held)
 
     @property
     def rejects(self) -> list[Reject]:
@@ -173,10 +198,14 @@ class Page:
         return self._seen._rejects
 
     @property
+    def held(self) -> Records:
+        """The records, not decoded where the engine's own form will do."""
+        return self._seen._held
+
+    @property
     def ids(self) -> pa.Array:
         """The ids of the records; nothing is decoded for them."""
-        native = self.native
-        return self.records.column("id") if native is None else native.ids
+        return ids_of(self.held)
 
     @property
     def read(self) -> int:

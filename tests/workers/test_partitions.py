@@ -180,6 +180,8 @@ def test_what_a_failed_run_staged_is_not_brought_over_again(
         crew(patch, fail)
         with pytest.raises(RuntimeError, match="on purpose"):
             sync(*files)
+    # In portions still, or taken over from them.
+    assert kit.leftovers(tmp_path) + [path.name for path in tmp_path.rglob("staging/log")] != []
     crew(monkeypatch)
     result = sync(*files)
     assert 0 < result.created < kit.ROWS

@@ -52,7 +52,8 @@ def test_what_others_wrote_over_a_worker_is_doubted_and_mended(
     gather = PgTarget.gather
 
     def disturbed(self: PgTarget, number: int | None = None) -> None:
-        pg.execute(f"UPDATE {name} SET text = 'not ours' WHERE id = (SELECT min(id) FROM {name})")
+        if number is None:
+            pg.execute(f"UPDATE {name} SET text = 'not ours' WHERE id = (SELECT min(id) FROM {name})")
         gather(self, number)
 
     monkeypatch.setattr(PgTarget, "gather", disturbed)

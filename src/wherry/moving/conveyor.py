@@ -23,14 +23,14 @@ from wherry.errors import ReadBackDiffers
 from wherry.moving.differences import Tolerance, align, differences
 from wherry.moving.ledger import READ_BACK, WRITTEN, Ledger
 from wherry.moving.losses import Projection
-from wherry.record import Native, Page, Reject
+from wherry.record import Page, Records, Reject, joined
 from wherry.stores.base import Kindred, Readable, Writable
 
 
 class Load:
     """Records on their way, as a batch or as their engine sent them, with the digests they are known by."""
 
-    def __init__(self, rows: pa.RecordBatch | Native, digests: list[bytes]) -> None:
+    def __init__(self, rows: Records, digests: list[bytes]) -> None:
         self.page, self.digests = Page(rows), digests
 
     def __len__(self) -> int:
@@ -48,27 +48,18 @@ class Load:
 
     def take(self, rows: np.ndarray) -> Load:
         """Return some rows of the load, by number."""
-        return Load(self._rows.take(pa.array(rows, type=pa.int64())), [self.digests[i] for i in rows.tolist()])
+        return Load(self.page.held.take(pa.array(rows, type=pa.int64())), [self.digests[i] for i in rows.tolist()])
 
     def slice(self, start: int, rows: int) -> Load:
         """Return some rows of the load."""
-        return Load(self._rows.slice(start, rows), self.digests[start : start + rows])
-
-    @property
-    def _rows(self) -> pa.RecordBatch | Native:
-        return self.page.records if self.page.native is None else self.page.native
+        return Load(self.page.held.slice(start, rows), self.digests[start : start + rows])
 
     @staticmethod
     def joined(loads: Sequence[Load]) -> Load:
         """Return several loads as one."""
         if len(loads) == 1:
             return loads[0]
-        digests = [digest for load in loads for digest in load.digests]
-        native = [load.page.native for load in loads if load.page.native is not None]
-        whole = Native.joined(native) if len(native) == len(loads) else None
-        if whole is not None:
-            return Load(whole, digests)
-        return Load(pa.Table.from_batches([load.records for load in loads]).combine_chunks().to_batches()[0], digests)
+        return Load(joined([load.page.held for load in loads]), [digest for load in loads for digest in load.digests])
 
 
 class Conveyor:

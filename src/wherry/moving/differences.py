@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from wherry.canonical import canonical_metadata
 from wherry.errors import Usage
 from wherry.moving.results import Difference
-from wherry.record import dimension_of, vectors_of
+from wherry.record import Records, dimension_of, vectors_of
 from wherry.space import Metric
 from wherry.stores.base import Capabilities
 
@@ -73,6 +73,9 @@ class Met:
 
 def meet(mine: pa.Array, theirs: pa.Array) -> Met:
     """Pair two lists of ids."""
+    if mine.equals(theirs):
+        all_of_them, none = pa.array(np.arange(len(mine))), pa.array([], type=pa.int64())
+        return Met(all_of_them, all_of_them, none, none)
     at = pc.index_in(mine, value_set=theirs)
     lone = at.is_null().to_numpy(zero_copy_only=False)
     taken = pc.drop_null(at)
@@ -81,19 +84,24 @@ def meet(mine: pa.Array, theirs: pa.Array) -> Met:
     return Met(_numbers(~lone), taken, _numbers(lone), _numbers(left_over))
 
 
+def some(records: Records, rows: pa.Array) -> Records:
+    """Return some records, by number; nothing is copied where they stand together, which is the rule."""
+    first = rows[0].as_py() if len(rows) else 0
+    if np.array_equal(rows.to_numpy(), np.arange(first, first + len(rows))):
+        return records.slice(first, len(rows))
+    return records.take(rows)
+
+
 def _numbers(chosen: np.ndarray) -> pa.Array:
     return pa.array(np.flatnonzero(chosen))
 
 
 def align(expected: pa.RecordBatch, actual: pa.RecordBatch) -> Aligned:
     """Pair two batches by id."""
-    mine, theirs = expected.column("id"), actual.column("id")
-    if mine.equals(theirs):
-        return Aligned(expected, actual, expected.slice(0, 0), actual.slice(0, 0))
-    met = meet(mine, theirs)
+    met = meet(expected.column("id"), actual.column("id"))
     return Aligned(
-        expected.take(met.mine),
-        actual.take(met.theirs),
+        some(expected, met.mine),
+        some(actual, met.theirs),
         expected.take(met.only_mine),
         actual.take(met.only_theirs),
     )

@@ -13,7 +13,7 @@ class Gathering:
     def __init__(self, target: Shared) -> None:
         self.target = target
         self._thread = ThreadPoolExecutor(1, "wherry-gather")
-        self._under_way: list[Future[None]] = []
+        self._begun: list[Future[None]] = []
 
     def __enter__(self) -> Gathering:
         # Started before there is work: Ctrl-C while a pool starts its thread leaves one nobody waits for.
@@ -25,14 +25,13 @@ class Gathering:
 
     def begin(self, number: int) -> None:
         """Take over one partition, whose worker is done, and return at once."""
-        for future in [future for future in self._under_way if future.done()]:
-            self._under_way.remove(future)
-            future.result()
-        self._under_way.append(self._thread.submit(self.target.gather, number))
+        for future in self._begun:
+            if future.done():
+                future.result()
+        self._begun.append(self._thread.submit(self.target.gather, number))
 
     def end(self) -> None:
         """Wait for all that were begun, and take over what is left."""
-        for future in self._under_way:
+        for future in self._begun:
             future.result()
-        self._under_way = []
         self.target.gather()

@@ -12,20 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wherry.moving.differences import align, meet
+from wherry.moving.differences import align, meet, some
 from wherry.moving.streams import ahead
 from wherry.moving.unpaired import LEFT, RIGHT, Unpaired
-from wherry.record import Native, Page, Reject
+from wherry.record import Native, Page, Records, Reject, decoded, ids_of, joined
 from wherry.stores.base import PAGE_ROWS, Readable
 
 _WAITING_PAGES = 2
-_Records: TypeAlias = pa.RecordBatch | Native
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class _Side:
 
     def __init__(self, pages: Iterator[Page]) -> None:
         self.pages = pages
-        self.waiting: _Records | None = None
+        self.waiting: Records | None = None
         self.done = False
         self.tail = self.largest = 0
 
@@ -82,16 +80,19 @@ class _Side:
         if page is None:
             return ()
         self.largest = max(self.largest, page.read)
-        self.waiting = _joined(self.waiting, page.records if page.native is None else page.native)
+        # What waits keeps the ids that were found when it came; so does what is joined to it.
+        _ = page.ids
+        parts = [part for part in (self.waiting, page.held) if part is not None and _count(part)]
+        self.waiting = joined(parts or [page.held])
         return tuple(page.rejects)
 
-    def keep(self, records: _Records, alone: pa.Array, met: pa.Array) -> None:
+    def keep(self, records: Records, alone: pa.Array, met: pa.Array) -> None:
         """Let some of its records wait, by number; the others have met their partners."""
         # Copied, however few: a slice would keep its whole page.
         self.waiting = records.take(alone)
         self.tail = _count(records) - 1 - pc.max(met).as_py() if len(met) else _count(records)
 
-    def surplus(self, most: int) -> _Records | None:
+    def surplus(self, most: int) -> Records | None:
         """Return the oldest records that wait, and let half of `most` wait on, where more than that do."""
         waiting = self.waiting
         if waiting is None or self.rows <= most:
@@ -144,11 +145,11 @@ def _match(left: _Side, right: _Side) -> Paired:
     if one is None or other is None:
         return Paired()
     if not (isinstance(one, Native) and isinstance(other, Native) and one.form == other.form):
-        one, other = _decoded(one), _decoded(other)
-    met = meet(_ids(one), _ids(other))
+        one, other = decoded(one), decoded(other)
+    met = meet(ids_of(one), ids_of(other))
     left.keep(one, met.only_mine, met.mine)
     right.keep(other, met.only_theirs, met.theirs)
-    pair = _some(one, met.mine), _some(other, met.theirs)
+    pair = some(one, met.mine), some(other, met.theirs)
     return _as_they_arrived(*pair) if isinstance(one, Native) else Paired(*pair)
 
 
@@ -179,35 +180,5 @@ def _by_id(left: Readable, right: Readable, unpaired: Unpaired) -> Iterator[Pair
         yield Paired(only_right=tuple(ids))
 
 
-def _some(records: _Records, rows: pa.Array) -> _Records:
-    """Return some records, by number; nothing is copied where they stand together, which is the rule."""
-    first = rows[0].as_py() if len(rows) else 0
-    if np.array_equal(rows.to_numpy(), np.arange(first, first + len(rows))):
-        return records.slice(first, len(rows))
-    return records.take(rows)
-
-
-def _ids(records: _Records) -> pa.Array:
-    return records.ids if isinstance(records, Native) else records.column("id")
-
-
-def _count(records: _Records) -> int:
+def _count(records: Records) -> int:
     return len(records) if isinstance(records, Native) else records.num_rows
-
-
-def _decoded(records: _Records) -> pa.RecordBatch:
-    return records.records if isinstance(records, Native) else records
-
-
-def _joined(waiting: _Records | None, more: _Records) -> _Records:
-    if waiting is None or not _count(waiting):
-        return more
-    if not _count(more):
-        return waiting
-    if isinstance(waiting, Native) and isinstance(more, Native):
-        # What waits keeps the ids that were found when it came; so does what is joined to it.
-        _ = more.ids
-        whole = Native.joined([waiting, more])
-        if whole is not None:
-            return whole
-    return pa.Table.from_batches([_decoded(waiting), _decoded(more)]).combine_chunks().to_batches()[0]

@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-import pyarrow as pa
-
 from wherry.canonical import secure_digests
-from wherry.record import Native
+from wherry.record import Records, ids_of
 from wherry.stores.base import PAGE_ROWS
 
 LEFT, RIGHT = "on_left", "on_right"
@@ -48,10 +46,9 @@ class Unpaired:
         self.db.close()
         self.folder.cleanup()
 
-    def note(self, side: str, records: pa.RecordBatch | Native) -> None:
+    def note(self, side: str, records: Records) -> None:
         """Note records of one side, LEFT or RIGHT."""
-        ids = records.ids if isinstance(records, Native) else records.column("id")
-        noted = zip(ids.to_pylist(), secure_digests(records), strict=True)
+        noted = zip(ids_of(records).to_pylist(), secure_digests(records), strict=True)
         self.db.execute("BEGIN")
         self.db.executemany(f"INSERT INTO noted VALUES (?, ?, {side == LEFT}, {side == RIGHT})", noted)
         self.db.execute("COMMIT")

@@ -206,7 +206,7 @@ class ArchiveTarget:
         return ArchivePortion(self, number)
 
     def gather(self, number: int | None = None) -> None:
-        """Take over what the workers of this run staged, all at the end: nothing is copied; the lock is held."""
+        """Take over what the workers of this run staged: at the end, when it is joined as it lies. The lock is held."""
         if number is not None:
             return
         with self._lock:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from wherry.postgres.copy import CHUNK_BYTES, CHUNK_ROWS, Message, Rows, as_kept, chunks
-from wherry.record import Native, Page, Reject, Sealed, make_batch, schema
+from wherry.record import Native, Page, Reject, Sealed, joined, make_batch, schema
 from wherry.stores.pgvector.catalog import Table
 from wherry.stores.pgvector.jsonb import from_column
 from wherry.stores.pgvector.keys import selected
@@ -119,17 +119,11 @@ def listed(messages: Iterable[Message], rows: int) -> Iterator[pa.Array]:
             yield ids.view(pa.string()) if _is_unicode(ids) else pa.array(_lenient(ids))
 
 
-def joined(found: list[Page], dimension: int) -> Page:
+def together(found: list[Page]) -> Page:
     """Return several pages as one."""
     if len(found) == 1:
         return found[0]
-    native = [page.native for page in found if page.native is not None]
-    whole = Native.joined(native) if len(native) == len(found) else None
-    if whole is not None:
-        return Page(whole)
-    table = pa.Table.from_batches([page.records for page in found], schema=schema(dimension)).combine_chunks()
-    records = table.to_batches()[0] if table.num_rows else _empty(dimension)
-    return Page(records, [reject for page in found for reject in page.rejects])
+    return Page(joined([page.held for page in found]), [reject for page in found for reject in page.rejects])
 
 
 class _Growing:

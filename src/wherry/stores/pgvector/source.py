@@ -22,7 +22,7 @@ from wherry.stores.lexical import FusedHit, Fusion
 from wherry.stores.pgvector import cards, changes, cutting, ground, indexes, keys, layouts, shelf, tuning
 from wherry.stores.pgvector.catalog import Table, require_name
 from wherry.stores.pgvector.layouts import Asked
-from wherry.stores.pgvector.reading import Form, copied, joined, listed, pages
+from wherry.stores.pgvector.reading import Form, copied, listed, pages, together
 from wherry.stores.pgvector.searching import Searching
 from wherry.stores.pgvector.shelf import PgShelf
 from wherry.stores.tuning import Build, Trial
@@ -159,7 +159,7 @@ class PgSource:
             )
             with connection.cursor().copy(copied(chosen)) as copy:
                 found = list(pages(messages(copy), form, max(len(wanted), 1)))
-        return self._read(joined(found or [form.nothing()], form.dimension))
+        return self._read(together(found or [form.nothing()]))
 
     def search(self, vector: np.ndarray, k: int, where: Where | None = None, exact: bool = False) -> list[Hit]:
         """Return the k nearest records: by the vector index where there is one that fits the metric."""
