@@ -141,6 +141,12 @@ class Writers:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return {int(line) % IDS: int(line) for line in lines}
 
+    def wait_for_all(self, patience_s: float = 60) -> None:
+        """Wait until each record was written at least once, which two swings on a busy machine do not take."""
+        until = time.monotonic() + patience_s
+        while len(self.acked()) < IDS and time.monotonic() < until:
+            time.sleep(0.05)
+
     def __enter__(self) -> Writers:
         self._thread.start()
         return self

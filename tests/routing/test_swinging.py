@@ -63,6 +63,7 @@ def test_no_write_is_lost(
     seed = random.randrange(10**6)
     with Readers(complete) as seen, Writers(environment, tmp_path / "acked", seed) as writers:
         found = swung(environment, "swing", (old, new), times, seed)
+        writers.wait_for_all()
     assert seen.wrong == [], f"seed {seed}"
     # What a writer that died had on its way may arrive in the last moment, and then a proof must not stand.
     assert {words.partition(":")[0] for words in found.barred} <= {"NotVerified", "Busy"}, f"seed {seed}"
