@@ -55,48 +55,42 @@ class Native:
     Rows of equal forms that have equal bytes are equal records, so a store of the same kind can compare
     them and take them as they are.
 
-    form: what the bytes mean, in words that only stores of one kind read. rows: binary, one per record.
-    plain: no row needs a closer look before it is written: its vector is finite and not zero, its metadata
-    short. identify, decode: what finds the ids in rows, and what makes a batch of them.
+    form: what the bytes mean, in words that only stores of one kind read. rows: binary, one per record. ids: of the
+    records, in the same order. plain: no row needs a closer look before it is written: its vector is finite and not
+    zero, its metadata short. decode: what makes a batch of rows.
     """
 
     def __init__(
         self,
         form: str,
         rows: pa.ChunkedArray,
+        ids: pa.Array,
         plain: bool,
-        identify: Callable[[pa.ChunkedArray], pa.Array],
         decode: Callable[[pa.ChunkedArray], pa.RecordBatch],
     ) -> None:
-        self.form, self.rows, self.plain = form, rows, plain
-        self._identify, self._decode = identify, decode
+        self.form, self.rows, self.ids, self.plain = form, rows, ids, plain
+        self._decode = decode
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    @cached_property
-    def ids(self) -> pa.Array:
-        """The ids, found without decoding the rest."""
-        return self._identify(self.rows)
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the rows take."""
+        return int(self.rows.nbytes)
 
     @cached_property
     def records(self) -> pa.RecordBatch:
         """The records, decoded."""
         return self._decode(self.rows)
 
-    def equals(self, other: Native) -> bool:
-        """Tell whether both hold the same records in the same order; False may also mean "look closer"."""
-        return self.form == other.form and self.rows.equals(other.rows)
-
     def take(self, rows: pa.Array) -> Native:
         """Return some rows, by number."""
-        known = self._known_ids
-        return self._with(self.rows.take(rows), None if known is None else known.take(rows))
+        return self._with(self.rows.take(rows), self.ids.take(rows))
 
     def slice(self, start: int, rows: int) -> Native:
         """Return some rows; nothing is copied."""
-        known = self._known_ids
-        return self._with(self.rows.slice(start, rows), None if known is None else known.slice(start, rows))
+        return self._with(self.rows.slice(start, rows), self.ids.slice(start, rows))
 
     @staticmethod
     def joined(parts: Sequence[Native]) -> Native | None:
@@ -105,23 +99,11 @@ class Native:
         if any(part.form != first.form for part in parts):
             return None
         rows = pa.chunked_array([chunk for part in parts for chunk in part.rows.chunks], type=pa.binary())
-        whole = Native(first.form, rows, all(part.plain for part in parts), first._identify, first._decode)
-        known = [part._known_ids for part in parts if part._known_ids is not None]
-        if len(known) == len(parts):
-            whole.__dict__["ids"] = pa.concat_arrays(known)
-        return whole
+        ids = pa.concat_arrays([part.ids for part in parts])
+        return Native(first.form, rows, ids, all(part.plain for part in parts), first._decode)
 
-    @property
-    def _known_ids(self) -> pa.Array | None:
-        """The ids where they were found before: a part need not look for its own again."""
-        found: pa.Array | None = self.__dict__.get("ids")
-        return found
-
-    def _with(self, rows: pa.ChunkedArray, ids: pa.Array | None) -> Native:
-        part = Native(self.form, rows, self.plain, self._identify, self._decode)
-        if ids is not None:
-            part.__dict__["ids"] = ids
-        return part
+    def _with(self, rows: pa.ChunkedArray, ids: pa.Array) -> Native:
+        return Native(self.form, rows, ids, self.plain, self._decode)
 
 
 Records: TypeAlias = pa.RecordBatch | Native
@@ -154,13 +136,14 @@ def joined(parts: Sequence[Records]) -> Records:
 class Sealed:
     """Rows as an engine sent them, before anybody has looked at them.
 
-    form, rows: as in `Native`. look: what makes a page of the rows: of native ones where every row can be in a
-    batch, of a batch and rejects where one cannot. Of two sides that are equal, one has to be looked at.
+    form: as in `Native`. rows: as there, or as columns. sound: what tells whether each row can be in a batch; False
+    may also mean "look closer". look: what makes a page of the rows, with rejects for those that no batch can hold.
     """
 
     form: str
-    rows: pa.ChunkedArray
-    look: Callable[[pa.ChunkedArray], Page]
+    rows: pa.ChunkedArray | pa.Table
+    sound: Callable[[Any], bool]
+    look: Callable[[Any], Page]
 
     def equals(self, other: Sealed) -> bool:
         """Tell whether both are the same rows in the same order; False may also mean "look closer"."""
@@ -206,6 +189,14 @@ class Page:
     def ids(self) -> pa.Array:
         """The ids of the records; nothing is decoded for them."""
         return ids_of(self.held)
+
+    def is_exactly(self, native: Native) -> bool:
+        """Tell whether these are the same records in the same order; False may also mean "look closer".
+
+        What equals sound rows is sound, so these need not be looked at.
+        """
+        arrived = self.native if self.sealed is None else self.sealed
+        return arrived is not None and arrived.form == native.form and bool(arrived.rows.equals(native.rows))
 
     @property
     def read(self) -> int:

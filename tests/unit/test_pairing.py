@@ -211,14 +211,19 @@ class Sealing(Shown):
     def scan(self, rows: int) -> Iterator[Page]:
         """Yield the ids, three to a page."""
         for start in range(0, len(self.shown), 3):
-            yield Page(Sealed("ids", pa.chunked_array([self.shown[start : start + 3]], pa.binary()), self._look))
+            rows = pa.chunked_array([self.shown[start : start + 3]], pa.binary())
+            yield Page(Sealed("ids", rows, self._sound, self._look))
+
+    def _sound(self, rows: pa.ChunkedArray) -> bool:
+        self.looked += 1
+        return not any(row.decode() in self.bad for row in rows.to_pylist())
 
     def _look(self, rows: pa.ChunkedArray) -> Page:
         self.looked += 1
         ids = [row.decode() for row in rows.to_pylist()]
         good = [i for i in ids if i not in self.bad]
         if len(good) == len(ids):
-            return Page(Native("ids", rows, True, self._identify, self._decode))
+            return Page(Native("ids", rows, self._identify(rows), True, self._decode))
         return Page(self._batch(good), [Reject(i, "MissingVector") for i in ids if i in self.bad])
 
     def _identify(self, rows: pa.ChunkedArray) -> pa.Array:

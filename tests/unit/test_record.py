@@ -88,25 +88,29 @@ def test_a_page_accounts_for_its_rejects() -> None:
 
 
 def test_parts_of_rows_as_they_arrived_know_their_ids() -> None:
-    asked: list[int] = []
-
-    def identify(rows: pa.ChunkedArray) -> pa.Array:
-        asked.append(len(rows))
-        return rows.combine_chunks().cast(pa.string())
-
-    rows = [pa.chunked_array([pa.array([b"a", b"b"]), pa.array([b"c"])]), pa.chunked_array([pa.array([b"d"])])]
-
     def decode(rows: pa.ChunkedArray) -> pa.RecordBatch:
         raise AssertionError("nobody asked for the records")
 
-    parts = [Native("letters", each, True, identify, decode) for each in rows]
-    assert [part.ids.to_pylist() for part in parts] == [["a", "b", "c"], ["d"]]
+    rows = [pa.chunked_array([pa.array([b"a", b"b"]), pa.array([b"c"])]), pa.chunked_array([pa.array([b"d"])])]
+    parts = [Native("letters", each, each.combine_chunks().cast(pa.string()), True, decode) for each in rows]
     whole = Native.joined(parts)
     assert whole is not None
-    assert whole.slice(1, 3).take(pa.array([2, 0])).ids.to_pylist() == ["d", "b"]
-    assert asked == [3, 1]
-    fresh = Native("letters", rows[0], True, identify, decode)
-    assert fresh.slice(1, 2).ids.to_pylist() == ["b", "c"]
+    part = whole.slice(1, 3).take(pa.array([2, 0]))
+    assert (part.ids.to_pylist(), part.rows.to_pylist()) == (["d", "b"], [b"d", b"b"])
+    assert parts[0].slice(1, 2).ids.to_pylist() == ["b", "c"]
+
+
+def test_a_page_is_exactly_what_has_its_bytes_and_form() -> None:
+    def look(rows: pa.ChunkedArray) -> Page:
+        raise AssertionError("what equals sound rows need not be looked at")
+
+    rows = pa.chunked_array([["a", "b"]], pa.binary())
+    native = Native("letters", rows, pa.array(["a", "b"]), True, look)
+    for page in (Page(Sealed("letters", rows, lambda rows: True, look)), Page(native)):
+        assert page.is_exactly(native)
+        assert not page.is_exactly(native.slice(1, 1))
+    assert not Page(Sealed("numbers", rows, lambda rows: True, look)).is_exactly(native)
+    assert not Page(from_records([Record("a", [1.0]), Record("b", [1.0])])).is_exactly(native)
 
 
 def test_sealed_rows_are_looked_at_once_and_only_when_somebody_asks() -> None:
@@ -116,13 +120,16 @@ def test_sealed_rows_are_looked_at_once_and_only_when_somebody_asks() -> None:
         looks.append(len(rows))
         return Page(make_batch(["a"], np.ones((1, 2), np.float32), [None], [None]), [Reject("b", "MissingVector")])
 
+    def sound(rows: pa.ChunkedArray) -> bool:
+        return False
+
     rows = pa.chunked_array([["a", "b"]], pa.binary())
-    page, same = Page(Sealed("letters", rows, look)), Page(Sealed("letters", rows, look))
+    page, same = Page(Sealed("letters", rows, sound, look)), Page(Sealed("letters", rows, sound, look))
     assert page.sealed is not None
     assert same.sealed is not None
     assert page.sealed.equals(same.sealed)
-    assert not page.sealed.equals(Sealed("numbers", rows, look))
-    assert not page.sealed.equals(Sealed("letters", rows.slice(1), look))
+    assert not page.sealed.equals(Sealed("numbers", rows, sound, look))
+    assert not page.sealed.equals(Sealed("letters", rows.slice(1), sound, look))
     assert (page.read, looks) == (2, [])
     assert page.ids.to_pylist() == ["a"]
     assert ([r.id for r in page.rejects], page.records.num_rows, page.native) == (["b"], 1, None)
@@ -132,8 +139,8 @@ def test_sealed_rows_are_looked_at_once_and_only_when_somebody_asks() -> None:
 def test_a_page_goes_when_nobody_has_it_any_more() -> None:
     made = from_records([Record("a", [1.0, 2.0], "글", None)], 2)
     rows = pa.chunked_array([pa.array([b"a"])])
-    native = Native("letters", rows, True, lambda rows: pa.array(["a"]), lambda rows: made)
-    for held in (made, native, Sealed("letters", rows, lambda rows: Page(native))):
+    native = Native("letters", rows, pa.array(["a"]), True, lambda rows: made)
+    for held in (made, native, Sealed("letters", rows, lambda rows: True, lambda rows: Page(native))):
         page = Page(held)
         assert page.ids.to_pylist() == ["a"]
         assert page.records.num_rows == 1

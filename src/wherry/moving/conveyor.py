@@ -13,7 +13,7 @@ WRITTEN before the next one is begun: a crash leaves at most one batch to do aga
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -25,6 +25,9 @@ from wherry.moving.ledger import READ_BACK, WRITTEN, Ledger
 from wherry.moving.losses import Projection
 from wherry.record import Page, Records, Reject, joined
 from wherry.stores.base import Kindred, Readable, Writable
+
+# What is read back at once; rows so wide that only a few of them fit are not read one by one.
+_BACK_BYTES, _LEAST_ROWS = 2 << 20, 64
 
 
 class Load:
@@ -77,6 +80,7 @@ class Conveyor:
         self.target, self.ledger, self.run = target, ledger, run
         self.projection, self.tolerance, self.read_back = projection, tolerance, read_back
         self.written = 0
+        self._takes = taker(target)
         self._writer = ThreadPoolExecutor(1, "wherry-write")
         self._reader = ThreadPoolExecutor(1, "wherry-read-back")
         self._writing: tuple[int, Page, Future[None]] | None = None
@@ -98,7 +102,7 @@ class Conveyor:
         number = self.ledger.intend(self.run, load.ids.to_pylist(), load.digests)
         self._settle_write()
         page, native = load.page, load.page.native
-        if native is not None and self.projection.does_nothing and takes(self.target, native.form):
+        if native is not None and self.projection.does_nothing and self._takes(native.form):
             future = self._writer.submit(self.target.upsert_native, native, absent)  # type: ignore[attr-defined]
         else:
             page = Page(self.projection.apply(load.records))
@@ -135,14 +139,21 @@ class Conveyor:
         self.ledger.advance(number, READ_BACK)
 
     def _compare(self, written: Page) -> None:
+        # In parts: what was written stays in memory meanwhile, and what is read back comes on top of it.
+        rows = max(_LEAST_ROWS, _BACK_BYTES * written.read // max(written.held.nbytes, 1))
+        for start in range(0, written.read, rows):
+            self._compare_part(Page(written.held.slice(start, rows)))
+
+    def _compare_part(self, written: Page) -> None:
         page = self.target.fetch(written.ids)
-        if written.native is None or page.native is None or not written.native.equals(page.native):
+        if written.native is None or not page.is_exactly(written.native):
             require_equal(written.records, page.records, page.rejects, self.tolerance, self.target.address)
 
 
-def takes(target: Readable, form: str) -> bool:
-    """Tell whether a target takes records as they were sent by an engine of this form."""
-    return isinstance(target, Kindred) and target.takes(form)
+def taker(target: Readable) -> Callable[[str], bool]:
+    """Return what tells whether a target takes records as they were sent by an engine of some form."""
+    # Asked here, once: what a Protocol demands is looked for with every question.
+    return target.takes if isinstance(target, Kindred) else lambda form: False
 
 
 def require_equal(

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
 from wherry.errors import Integrity
 from wherry.moving.census import Census
-from wherry.moving.conveyor import Conveyor, Load, takes
+from wherry.moving.conveyor import Conveyor, Load, taker
 from wherry.moving.differences import tolerance_between
 from wherry.moving.ledger import Ledger
 from wherry.moving.losses import Projection
@@ -139,7 +138,7 @@ class Crossing:
                 self.tolerance,
                 self._conveyor.read,
                 self.source.capabilities,
-                partial(takes, self.target),
+                taker(self.target),
                 terms.first_copy,
             )
             yield

@@ -21,7 +21,7 @@ from wherry.moving.differences import align, meet, some
 from wherry.moving.streams import ahead
 from wherry.moving.unpaired import LEFT, RIGHT, Unpaired
 from wherry.record import Native, Page, Records, Reject, decoded, ids_of, joined
-from wherry.stores.base import PAGE_ROWS, Readable
+from wherry.stores.base import Readable, scan_to_compare
 
 _WAITING_PAGES = 2
 
@@ -46,7 +46,8 @@ class Paired:
 def pairs(left: Readable, right: Readable) -> Generator[Paired, None, None]:
     """Yield the whole of two collections, paired."""
     with Unpaired() as unpaired:
-        with ahead(left.scan(PAGE_ROWS)) as left_pages, ahead(right.scan(PAGE_ROWS)) as right_pages:
+        left_scan, right_scan = scan_to_compare(left), scan_to_compare(right)
+        with ahead(left_scan) as left_pages, ahead(right_scan) as right_pages:
             yield from _in_passing(_Side(left_pages), _Side(right_pages), unpaired)
         yield from _by_id(left, right, unpaired)
 
@@ -80,8 +81,6 @@ class _Side:
         if page is None:
             return ()
         self.largest = max(self.largest, page.read)
-        # What waits keeps the ids that were found when it came; so does what is joined to it.
-        _ = page.ids
         parts = [part for part in (self.waiting, page.held) if part is not None and _count(part)]
         self.waiting = joined(parts or [page.held])
         return tuple(page.rejects)
@@ -136,7 +135,7 @@ def _alike(one: Page, other: Page) -> bool:
     if one.sealed is None or other.sealed is None or not one.sealed.equals(other.sealed):
         return False
     # What equals sound rows is sound.
-    return one.native is not None
+    return one.sealed.sound(one.sealed.rows)
 
 
 def _match(left: _Side, right: _Side) -> Paired:

@@ -157,7 +157,7 @@ class Sorter:
             return equal
         wanted = _pick(load, unknown).page
         found = self.read_target(wanted.ids)
-        if wanted.native is not None and found.native is not None and wanted.native.equals(found.native):
+        if wanted.native is not None and found.is_exactly(wanted.native):
             return unknown.copy()
         pair = align(self.projection.apply(wanted.records), found.records)
         bad = {d.id for d in differences(pair.expected, pair.actual, self.tolerance)}

@@ -206,13 +206,18 @@ def as_sent(rows: pa.ChunkedArray) -> Iterator[memoryview]:
 
 
 def encode(fields: Sequence[pa.Array]) -> memoryview:
-    """Return rows of a binary COPY from binary arrays of one length, one per field; null is null."""
+    """Return rows of a binary COPY, as they are sent, from binary arrays of one length, one per field; null is null."""
+    joined = as_rows(fields)
+    offsets = np.frombuffer(joined.buffers()[1], dtype=np.int32)
+    return memoryview(joined.buffers()[2])[: offsets[len(joined)]]
+
+
+def as_rows(fields: Sequence[pa.Array]) -> pa.Array:
+    """Return rows of a binary COPY, as a binary array, from binary arrays of one length, one per field."""
     parts: list[pa.Array | pa.Scalar] = [pa.scalar(len(fields).to_bytes(_COUNT_BYTES, "big"), pa.binary())]
     for column in fields:
         parts += [_lengths(column), pc.fill_null(column, b"") if column.null_count else column]
-    joined = pc.binary_join_element_wise(*parts, b"")
-    offsets = np.frombuffer(joined.buffers()[1], dtype=np.int32)
-    return memoryview(joined.buffers()[2])[: offsets[len(joined)]]
+    return pc.binary_join_element_wise(*parts, b"")
 
 
 def vector_field(vectors: np.ndarray, half: bool) -> pa.Array:

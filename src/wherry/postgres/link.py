@@ -36,13 +36,13 @@ _DEFAULTS: dict[str, str | int] = {
     "tcp_user_timeout": 60_000,
 }
 # What a role or a pooler may have set would end long reads or change what they return.
-_SESSION = (
+SESSION = (
     "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '60s', true),"
     " set_config('idle_in_transaction_session_timeout', '0', true), set_config('jit', 'off', true),"
     " set_config('synchronize_seqscans', 'off', true),"
     " set_config('max_parallel_workers_per_gather', '0', true)"
 )
-_HASTY = f"{_SESSION}, set_config('synchronous_commit', 'off', true)"
+_HASTY = f"{SESSION}, set_config('synchronous_commit', 'off', true)"
 
 
 @dataclass(frozen=True)
@@ -63,21 +63,19 @@ class Server:
 
     def connect(self) -> psycopg.Connection:
         """Return a new connection in autocommit mode. Raises Unreachable or AuthFailed."""
-        conninfo = server.start() if self.conninfo is None else self.conninfo
-        given = conninfo_to_dict(conninfo)
-        missing = {name: value for name, value in _DEFAULTS.items() if name not in given}
+        conninfo = self.whole_conninfo()
         with translated(self.shown, self.secrets):
             # $1 instead of %s as a placeholder: names may hold a percent sign.
             connection = psycopg.connect(
-                conninfo,
-                autocommit=True,
-                prepare_threshold=None,
-                cursor_factory=psycopg.RawCursor,
-                client_encoding="utf8",
-                **missing,  # type: ignore[arg-type]
+                conninfo, autocommit=True, prepare_threshold=None, cursor_factory=psycopg.RawCursor
             )
         connection.adapters.register_dumper(list, ListsOfBytes)
         return connection
+
+    def whole_conninfo(self) -> str:
+        """Return what any client over libpq connects with; it may hold a password."""
+        conninfo = server.start() if self.conninfo is None else self.conninfo
+        return make_conninfo(conninfo, **{**_DEFAULTS, **conninfo_to_dict(conninfo), "client_encoding": "utf8"})
 
 
 def server_of(address: Address, own: set[str]) -> Server:
@@ -137,7 +135,7 @@ class Link:
         with self._lock, translated(self.server.shown, self.server.secrets, ids):
             connection = self._connected()
             with connection.transaction():
-                connection.execute(_SESSION if durable else _HASTY)
+                connection.execute(SESSION if durable else _HASTY)
                 yield connection
 
     @contextmanager

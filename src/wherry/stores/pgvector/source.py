@@ -19,10 +19,12 @@ from wherry.space import Metric, Space
 from wherry.state import file_name
 from wherry.stores.base import PAGE_ROWS, Capabilities, Collection, Hit, Index, Range, Touched
 from wherry.stores.lexical import FusedHit, Fusion
-from wherry.stores.pgvector import cards, changes, cutting, ground, indexes, keys, layouts, shelf, tuning
+from wherry.stores.pgvector import adbc, cards, changes, cutting, ground, indexes, keys, layouts, shelf, tuning
 from wherry.stores.pgvector.catalog import Table, require_name
+from wherry.stores.pgvector.decoding import nothing
+from wherry.stores.pgvector.form import Form
 from wherry.stores.pgvector.layouts import Asked
-from wherry.stores.pgvector.reading import Form, copied, listed, pages, together
+from wherry.stores.pgvector.reading import copied, listed, pages, together
 from wherry.stores.pgvector.searching import Searching
 from wherry.stores.pgvector.shelf import PgShelf
 from wherry.stores.tuning import Build, Trial
@@ -120,6 +122,16 @@ class PgSource:
         with self._streaming(lambda form: form.select()) as (arriving, form):
             yield from map(self._read, pages(arriving, form, rows))
 
+    def scan_to_compare(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
+        """Do what `scan` does, for whoever only compares: by the Arrow project's client where it is installed."""
+        with self._reader.begin() as connection:
+            form = self._form(connection)
+            query = form.select().as_string(connection)
+        if adbc.client() is None or not form.utf8:
+            yield from self.scan(rows)
+        else:
+            yield from map(self._read, adbc.pages(self._server, query, form, rows))
+
     def ranges(self, parts: int) -> list[Range]:
         """Cut the table into ranges of its key, none where that is not unique."""
         with self._reader.begin() as connection:
@@ -159,7 +171,7 @@ class PgSource:
             )
             with connection.cursor().copy(copied(chosen)) as copy:
                 found = list(pages(messages(copy), form, max(len(wanted), 1)))
-        return self._read(together(found or [form.nothing()]))
+        return self._read(together(found or [nothing(form)]))
 
     def search(self, vector: np.ndarray, k: int, where: Where | None = None, exact: bool = False) -> list[Hit]:
         """Return the k nearest records: by the vector index where there is one that fits the metric."""

@@ -19,10 +19,10 @@ from wherry.space import Metric, Space
 from wherry.stores.base import Collection, Index, Others
 from wherry.stores.pgvector import cards, changes, fields, indexes, jsonb, keys, layouts, metadata_indexes, writing
 from wherry.stores.pgvector.catalog import INTEGER_TYPES, Table
+from wherry.stores.pgvector.form import Form
 from wherry.stores.pgvector.hold import Guest, Hold
 from wherry.stores.pgvector.layouts import Asked
 from wherry.stores.pgvector.own import OwnWrites, count
-from wherry.stores.pgvector.reading import Form
 from wherry.stores.pgvector.source import MAX_DIMENSION, PgSource
 
 _SLICE_ROWS, _SLICE_BYTES = 1024, 4 << 20

@@ -11,7 +11,7 @@ import pytest
 
 from wherry.errors import NoSuchCollection
 from wherry.record import dimension_of, schema
-from wherry.stores.base import Readable
+from wherry.stores.base import Readable, scan_to_compare
 from wherry.testing.conformance.equality import differences
 from wherry.testing.conformance.place import (
     DIMENSION,
@@ -73,6 +73,15 @@ class Reading(Suite):
         del abandoned
         for _ in range(2):
             assert differences([batch], scanned(source, PAGE), place.rule()) == []
+
+    def test_comparison_reads_what_a_scan_reads(self, place: Place) -> None:
+        """Whoever only compares may be given pages of another form, but of the same records."""
+        batch = place.sample(ROWS)
+        source = place.filled(batch)
+        pages = list(scan_to_compare(source, PAGE))
+        assert [reject for page in pages for reject in page.rejects] == []
+        assert max(page.read for page in pages) <= PAGE
+        assert differences([batch], [page.records for page in pages], place.rule()) == []
 
     def test_batches_have_the_schema_of_records(self, place: Place) -> None:
         """Names, types and lengths are exact, and what is not null is not null."""
