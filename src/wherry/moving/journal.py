@@ -71,7 +71,7 @@ class Journal:
             self.db.execute("PRAGMA synchronous=NORMAL")
             # Fewer, larger write-backs: a first copy puts down an entry per record.
             self.db.execute("PRAGMA wal_autocheckpoint=8000")
-            self.db.execute("PRAGMA cache_size=-4000")
+            self.db.execute("PRAGMA cache_size=-1000")
             self.db.executescript(_TABLES)
             self.remember("identity", self.recall("identity") or identity)
             self._check_format()

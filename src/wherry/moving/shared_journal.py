@@ -67,11 +67,7 @@ class SharedJournal(Journal):
         """Note how a run ended, here and in this state folder."""
         super().end(run, status, outcome)
         with Journal(self.identity) as local:
-            for table, key, wanted in (
-                ("run", "id = ?", run),
-                ("quarantine", "run = ?", run),
-                ("meta", "key LIKE ?", f"{PROOF}%"),
-            ):
+            for table, key, wanted in _told_here(run):
                 columns = _COPIED[table]
                 rows = self.db.execute(f"SELECT {columns} FROM {table} WHERE {key}", (wanted,)).fetchall()
                 marks = ", ".join("?" * len(columns.split(",")))

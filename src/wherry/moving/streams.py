@@ -24,7 +24,7 @@ def beside(act: Callable[[], T]) -> Iterator[Callable[[], T]]:
 
 
 @contextmanager
-def ahead(items: Iterable[T], depth: int = 2) -> Iterator[Iterator[T]]:
+def ahead(items: Iterable[T], depth: int = 1) -> Iterator[Iterator[T]]:
     """Iterate over `items` in another thread, at most `depth` items ahead of the reader.
 
     An exception of the iterator is raised where the reader takes the next item. Leaving the block
