@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from wherry.record import Native, Page, Records, dimension_of, vectors_of
+from wherry.record import Native, Page, Records, dimension_of, offsets_of, vectors_of
 
 DIGEST_BYTES = 16
 SECURE_DIGEST_BYTES = 32
@@ -172,8 +172,7 @@ def _digests_of_rows(native: Native, digester: _Digester) -> list[bytes]:
     form = _FORM + native.form.encode()
     found: list[bytes] = []
     for rows in native.rows.chunks:
-        offsets = np.frombuffer(rows.buffers()[1], dtype=np.int32)[rows.offset : rows.offset + len(rows) + 1]
-        found += digester(memoryview(rows.buffers()[2]), offsets.tolist(), form)
+        found += digester(memoryview(rows.buffers()[2]), offsets_of(rows).tolist(), form)
     return found
 
 
@@ -191,9 +190,8 @@ def _digests(batch: pa.RecordBatch, metadata: pa.Array, digester: _Digester) -> 
         *_prefixed(metadata),
     ]
     joined = pc.binary_join_element_wise(*parts, b"")
-    offsets = np.frombuffer(joined.buffers()[1], dtype=np.int32)[joined.offset : joined.offset + rows + 1]
     # The form binds the dimension, which no field of a single record shows.
-    return digester(memoryview(joined.buffers()[2]), offsets.tolist(), _FORM + str(width).encode())
+    return digester(memoryview(joined.buffers()[2]), offsets_of(joined).tolist(), _FORM + str(width).encode())
 
 
 def _quick(data: memoryview, bounds: Sequence[int], form: bytes) -> list[bytes]:

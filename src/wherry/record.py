@@ -147,7 +147,7 @@ class Sealed:
 
     def equals(self, other: Sealed) -> bool:
         """Tell whether both are the same rows in the same order; False may also mean "look closer"."""
-        return self.form == other.form and bool(self.rows.equals(other.rows))
+        return _same_rows(self, other)
 
 
 class Page:
@@ -196,7 +196,7 @@ class Page:
         What equals sound rows is sound, so these need not be looked at.
         """
         arrived = self.native if self.sealed is None else self.sealed
-        return arrived is not None and arrived.form == native.form and bool(arrived.rows.equals(native.rows))
+        return arrived is not None and _same_rows(arrived, native)
 
     @property
     def read(self) -> int:
@@ -214,6 +214,10 @@ class Page:
         if self._opened is None:
             self._opened = self.sealed.look(self.sealed.rows)
         return self._opened
+
+
+def _same_rows(one: Sealed | Native, other: Sealed | Native) -> bool:
+    return one.form == other.form and bool(one.rows.equals(other.rows))
 
 
 def schema(dimension: int) -> pa.Schema:
@@ -280,6 +284,19 @@ def vectors_of(batch: pa.RecordBatch) -> np.ndarray:
     column = batch.column("vector")
     dimension = column.type.list_size
     return column.flatten().to_numpy(zero_copy_only=True).reshape(batch.num_rows, dimension)
+
+
+def offsets_of(column: pa.Array) -> np.ndarray:
+    """Return where strings or binaries begin in their bytes, and where the last one ends: int32, shape (n + 1,)."""
+    if not len(column):
+        return np.zeros(1, dtype=np.int32)
+    return np.frombuffer(column.buffers()[1], dtype=np.int32)[column.offset : column.offset + len(column) + 1]
+
+
+def bytes_of(column: pa.Array) -> memoryview:
+    """Return the bytes of all strings or binaries, one behind the other, without a copy."""
+    data, offsets = column.buffers()[2], offsets_of(column)
+    return memoryview(b"" if data is None else data)[offsets[0] : offsets[-1]]
 
 
 def dimension_of(batch: pa.RecordBatch) -> int:

@@ -496,7 +496,7 @@ def test_pages_of_half_a_batch_are_joined(monkeypatch: pytest.MonkeyPatch, sourc
 
 def test_large_records_make_small_batches(monkeypatch: pytest.MonkeyPatch, source: Chest, target: Chest) -> None:
     monkeypatch.setattr(sync_module, "WRITE_BYTES", 1 << 20)
-    monkeypatch.setattr(sync_module, "_LEAST_ROWS", 2)
+    monkeypatch.setattr("wherry.moving.conveyor._LEAST_ROWS", 2)
     source.fill({})
     for number in range(20):
         source.put(f"large-{number}", ((1, 2), "글" * 50_000, {}))

@@ -26,8 +26,10 @@ from wherry.moving.losses import Projection
 from wherry.record import Page, Records, Reject, joined
 from wherry.stores.base import Kindred, Readable, Writable
 
-# What is read back at once; rows so wide that only a few of them fit are not read one by one.
-_BACK_BYTES, _LEAST_ROWS = 2 << 20, 64
+# What is read back at once.
+_BACK_BYTES = 2 << 20
+# Rows so wide that only a few of them fit are not carried one by one.
+_LEAST_ROWS = 64
 
 
 class Load:
@@ -140,7 +142,7 @@ class Conveyor:
 
     def _compare(self, written: Page) -> None:
         # In parts: what was written stays in memory meanwhile, and what is read back comes on top of it.
-        rows = max(_LEAST_ROWS, _BACK_BYTES * written.read // max(written.held.nbytes, 1))
+        rows = fitting_rows(_BACK_BYTES, written.held.nbytes / max(written.read, 1))
         for start in range(0, written.read, rows):
             self._compare_part(Page(written.held.slice(start, rows)))
 
@@ -148,6 +150,11 @@ class Conveyor:
         page = self.target.fetch(written.ids)
         if written.native is None or not page.is_exactly(written.native):
             require_equal(written.records, page.records, page.rejects, self.tolerance, self.target.address)
+
+
+def fitting_rows(size: int, row_bytes: float) -> int:
+    """Return how many records of about `row_bytes` bytes are carried at once where `size` bytes may be."""
+    return max(_LEAST_ROWS, int(size / max(row_bytes, 1.0)))
 
 
 def taker(target: Readable) -> Callable[[str], bool]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wherry.canonical import canonical_metadata
-from wherry.record import Reject, dimension_of, vectors_of
+from wherry.record import Reject, dimension_of, offsets_of, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.base import Capabilities, IdKind
 
@@ -108,10 +108,8 @@ def _vectors(batch: pa.RecordBatch, target: Capabilities, space: Space) -> Itera
 
 
 def _ids(ids: pa.Array, target: Capabilities) -> Iterator[Finding]:
-    if not len(ids):
-        return
     # By arithmetic on the places: each function of Arrow lets go of Python's lock, and has to wait for it again.
-    lengths = np.diff(np.frombuffer(ids.buffers()[1], dtype=np.int32)[ids.offset : ids.offset + len(ids) + 1])
+    lengths = np.diff(offsets_of(ids))
     yield lengths == 0, "BadId", "the id is empty"
     if target.max_id_bytes is not None:
         yield (

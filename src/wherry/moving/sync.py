@@ -18,6 +18,7 @@ import pyarrow as pa
 from wherry.errors import Interrupted, WherryError
 from wherry.moving.census import census, differing, require_few
 from wherry.moving.census import doomed as count_doomed
+from wherry.moving.conveyor import fitting_rows
 from wherry.moving.crew import assembled, hiring, share_out
 from wherry.moving.crossing import Crossed, Crossing, Terms
 from wherry.moving.cutting import cut, require
@@ -41,7 +42,6 @@ from wherry.stores.base import PAGE_ROWS, Others, Range, Readable, Shared, Writa
 # A batch costs its target a transaction: many records share one, as long as they do not fill the memory.
 WRITE_ROWS = 4096
 WRITE_BYTES = 16 << 20
-_LEAST_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -365,8 +365,7 @@ class _Run:
 
 def _batch_rows(target: Writable, row_bytes: float) -> int:
     """Return how many records of about `row_bytes` bytes a batch holds."""
-    fitting = max(_LEAST_ROWS, int(WRITE_BYTES / max(row_bytes, 1.0)))
-    return min(WRITE_ROWS, fitting, target.capabilities.max_batch or WRITE_ROWS)
+    return min(WRITE_ROWS, fitting_rows(WRITE_BYTES, row_bytes), target.capabilities.max_batch or WRITE_ROWS)
 
 
 @contextmanager

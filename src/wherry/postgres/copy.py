@@ -19,6 +19,8 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wherry.record import bytes_of, offsets_of
+
 SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 HEADER = SIGNATURE + bytes(8)
 TRAILER = b"\xff\xff"
@@ -138,7 +140,7 @@ class Rows:
     @classmethod
     def kept(cls, rows: pa.Array, fields: int) -> Rows:
         """Take rows that were kept as `as_kept` returns them."""
-        offsets = np.frombuffer(rows.buffers()[1], dtype=np.int32)[rows.offset : rows.offset + len(rows) + 1]
+        offsets = offsets_of(rows)
         start = int(offsets[0])
         joined = rows.buffers()[2].slice(start, int(offsets[-1]) - start)
         return cls(joined, offsets[1:].astype(np.int64) - start, fields)
@@ -201,15 +203,12 @@ def as_kept(messages: Sequence[Message]) -> pa.Array:
 def as_sent(rows: pa.ChunkedArray) -> Iterator[memoryview]:
     """Yield rows that were kept as they arrived, in the form a COPY FROM takes them."""
     for chunk in rows.chunks:
-        offsets = np.frombuffer(chunk.buffers()[1], dtype=np.int32)
-        yield memoryview(chunk.buffers()[2])[offsets[chunk.offset] : offsets[chunk.offset + len(chunk)]]
+        yield bytes_of(chunk)
 
 
 def encode(fields: Sequence[pa.Array]) -> memoryview:
     """Return rows of a binary COPY, as they are sent, from binary arrays of one length, one per field; null is null."""
-    joined = as_rows(fields)
-    offsets = np.frombuffer(joined.buffers()[1], dtype=np.int32)
-    return memoryview(joined.buffers()[2])[: offsets[len(joined)]]
+    return bytes_of(as_rows(fields))
 
 
 def as_rows(fields: Sequence[pa.Array]) -> pa.Array:

@@ -75,7 +75,7 @@ class Server:
     def whole_conninfo(self) -> str:
         """Return what any client over libpq connects with; it may hold a password."""
         conninfo = server.start() if self.conninfo is None else self.conninfo
-        return make_conninfo(conninfo, **{**_DEFAULTS, **conninfo_to_dict(conninfo), "client_encoding": "utf8"})
+        return make_conninfo(**{**_DEFAULTS, **conninfo_to_dict(conninfo), "client_encoding": "utf8"})
 
 
 def server_of(address: Address, own: set[str]) -> Server:

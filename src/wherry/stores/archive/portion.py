@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wherry.errors import Rejected
-from wherry.record import Page
+from wherry.record import Page, joined
 from wherry.space import Space
 from wherry.stores.archive.disk import Hold, beside, portion_path
 from wherry.stores.archive.staging import Staging
@@ -50,7 +50,7 @@ class ArchivePortion(ArchiveTarget):
         if not own.read:
             return found
         records = [part for part in (own.records, found.records) if part.num_rows]
-        return Page(pa.Table.from_batches(records).combine_chunks().to_batches()[0], found.rejects)
+        return Page(joined(records), found.rejects)
 
     def finish(self, space: Space, index: Index) -> None:
         """Nothing: what is staged is for `gather`."""

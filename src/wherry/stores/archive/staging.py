@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from wherry.errors import Refused
-from wherry.record import Page, make_batch, vectors_of
+from wherry.record import Page, joined, make_batch, vectors_of
 from wherry.stores.archive.disk import Stamp, writing
 from wherry.stores.archive.paging import PAGE_BYTES
 
@@ -206,7 +206,7 @@ class Staging:
             found = list(_select(self._reader, f"SELECT {_COLUMNS} FROM record WHERE id IN ({{}})", wanted))
         parts = [self._batch(found), *(other.fetch(ids).records for other in self._joined)]
         parts = [part for part in parts if part.num_rows] or parts[:1]
-        return Page(pa.Table.from_batches(parts).combine_chunks().to_batches()[0] if len(parts) > 1 else parts[0])
+        return Page(joined(parts))
 
     def _batch(self, rows: Sequence[Row]) -> pa.RecordBatch:
         vectors = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f4")

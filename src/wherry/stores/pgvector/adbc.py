@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from wherry.postgres.copy import as_rows, jsonb_field
 from wherry.postgres.failures import translated
 from wherry.postgres.link import SESSION, Server
-from wherry.record import Page, Sealed
+from wherry.record import Page, Sealed, offsets_of
 from wherry.stores.pgvector.decoding import decoded
 from wherry.stores.pgvector.form import HEAD_BYTES, Form
 from wherry.stores.pgvector.reading import PAGE_BYTES, are_sound, seen
@@ -43,14 +43,14 @@ def client() -> ModuleType | None:
         return None
 
 
-def pages(server: Server, query: str, form: Form, rows: int) -> Iterator[Page]:
+def pages(arrow: ModuleType, server: Server, query: str, form: Form, rows: int) -> Iterator[Page]:
     """Yield the rows of a query for whole records as of one moment, at most `rows` and about 1.5 MiB at a time.
 
-    Only where `client` returns one. Equal rows in equal order come in equal pages. Raises StoreError.
+    arrow: what `client` returned. Equal rows in equal order come in equal pages. Raises StoreError.
     """
     name = f"postgresql columns: {form.table.vector.type}({form.dimension})"
     sound, look = partial(_are_sound, form=form), partial(_seen, form=form)
-    with translated(server.shown, server.secrets), _plain_errors(), _streaming(server, query) as batches:
+    with translated(server.shown, server.secrets), _plain_errors(arrow), _streaming(arrow, server, query) as batches:
         for batch in batches:
             whole = pa.table([_stored(column) for column in batch.columns], form.names)
             for start in range(0, len(whole), rows):
@@ -93,9 +93,8 @@ class Columns:
 
     def _parts(self, field: int) -> tuple[np.ndarray, np.ndarray]:
         column = self._columns[field]
-        _, offsets, data = column.buffers()
-        starts = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column)]
-        return starts, np.frombuffer(data if data is not None else b"", dtype=np.uint8)
+        data = column.buffers()[2]
+        return offsets_of(column)[:-1], np.frombuffer(data if data is not None else b"", dtype=np.uint8)
 
 
 def _are_sound(rows: pa.Table, form: Form) -> bool:
@@ -120,11 +119,9 @@ def _lengths(column: pa.Array) -> np.ndarray:
 
 
 @contextmanager
-def _streaming(server: Server, query: str) -> Iterator[Any]:
+def _streaming(arrow: ModuleType, server: Server, query: str) -> Iterator[Any]:
     """Give the batches of one statement as they arrive, on a connection of their own."""
-    known = client()
-    assert known is not None
-    with closing(known.connect(server.whole_conninfo())) as connection, closing(connection.cursor()) as cursor:
+    with closing(arrow.connect(server.whole_conninfo())) as connection, closing(connection.cursor()) as cursor:
         cursor.execute(_AS_OF_ONE_MOMENT)
         cursor.execute(SESSION)
         cursor.adbc_statement.set_options(**{_BATCH_BYTES: str(PAGE_BYTES)})
@@ -134,13 +131,11 @@ def _streaming(server: Server, query: str) -> Iterator[Any]:
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
+def _plain_errors(arrow: ModuleType) -> Iterator[None]:
     """Raise the client's errors as psycopg's of the same state; those of the stream come by Arrow."""
-    known = client()
-    assert known is not None
     try:
         yield
-    except (known.Error, pa.ArrowException, OSError) as error:
+    except (arrow.Error, pa.ArrowException, OSError) as error:
         words, state = _WORDS.search(str(error)), _STATE.search(str(error))
         raise _kind(state.group(1) if state else None)(words.group(1) if words else str(error)) from error
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wherry.record import Page, Reject, make_batch, schema
+from wherry.record import Page, Reject, make_batch, offsets_of, schema
 from wherry.stores.pgvector.form import HEAD_BYTES, ID, VECTOR, Form
 from wherry.stores.pgvector.jsonb import from_column
 
@@ -148,8 +148,7 @@ def _is_text(value: bytes) -> bool:
 
 def _are_objects(column: pa.Array) -> np.ndarray:
     """Tell of each JSON text whether it is an object or nothing."""
-    offsets = np.frombuffer(column.buffers()[1], dtype=np.int32)[column.offset :][: len(column)]
-    data = column.buffers()[2]
-    if not column.null_count and data and (np.frombuffer(data, dtype=np.uint8)[offsets] == ord("{")).all():
+    starts, data = offsets_of(column)[:-1], column.buffers()[2]
+    if not column.null_count and data and (np.frombuffer(data, dtype=np.uint8)[starts] == ord("{")).all():
         return np.ones(len(column), dtype=bool)
     return pc.fill_null(pc.match_substring_regex(column, _OBJECT), True).to_numpy(zero_copy_only=False)

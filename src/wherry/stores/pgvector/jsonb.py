@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wherry.record import bytes_of
+
 RESERVED = "_wherry_metadata"
 NOTHING = json.dumps({RESERVED: "null"})
 _MARK = f'"{RESERVED}"'
@@ -47,23 +49,14 @@ def from_column(texts: pa.Array) -> pa.Array:
     nothing = pc.equal(texts, "null")
     if pc.any(nothing).as_py():
         texts = pc.if_else(nothing, pa.scalar(None, pa.string()), texts)
-    if bytes(joined(texts)).find(_MARK.encode()) < 0:
+    if bytes(bytes_of(texts)).find(_MARK.encode()) < 0:
         return texts
     return _each(texts, pc.match_substring(texts, _MARK), _original)
 
 
-def joined(texts: pa.Array) -> memoryview:
-    """Return the bytes of all strings (or binaries) of an array, one behind the other, without a copy."""
-    buffer = texts.buffers()[2]
-    if buffer is None or not len(texts):
-        return memoryview(b"")
-    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)
-    return memoryview(buffer)[offsets[texts.offset] : offsets[texts.offset + len(texts)]]
-
-
 def _is_suspicious(texts: pa.Array) -> bool:
     """Tell in one pass over the bytes whether any of the texts may need a closer look."""
-    data = bytes(joined(texts))
+    data = bytes(bytes_of(texts))
     if RESERVED.encode() in data or _ESCAPED.encode() in data or b"-0" in data:
         return True
     kinds = _KIND[np.frombuffer(data, dtype=np.uint8)]

@@ -124,13 +124,15 @@ class PgSource:
 
     def scan_to_compare(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Do what `scan` does, for whoever only compares: by the Arrow project's client where it is installed."""
-        with self._reader.begin() as connection:
-            form = self._form(connection)
-            query = form.select().as_string(connection)
-        if adbc.client() is None or not form.utf8:
-            yield from self.scan(rows)
-        else:
-            yield from map(self._read, adbc.pages(self._server, query, form, rows))
+        arrow = adbc.client()
+        if arrow is not None:
+            with self._reader.begin() as connection:
+                form = self._form(connection)
+                query = form.select().as_string(connection)
+            if form.utf8:
+                yield from map(self._read, adbc.pages(arrow, self._server, query, form, rows))
+                return
+        yield from self.scan(rows)
 
     def ranges(self, parts: int) -> list[Range]:
         """Cut the table into ranges of its key, none where that is not unique."""
