@@ -242,18 +242,18 @@ STEPS = (
     Step("archive", "The next archive is written beside the old one.",
          "The old archive, the staging, a file under a temporary name.",
          "Swept when the archive is next opened for writing.",
-         at("file fsync"), old_archive, act="watched", make=publishing),
+         at("file fsync", 2), old_archive, act="watched", make=publishing),
     Step("archive", "It is fsynced, read back and compared.",
-         "The same.", "The same.", at("staging INSERT OR REPLACE", 3), old_archive, act="watched", make=publishing),
+         "The same.", "The same.", at("staging INSERT OR REPLACE", 5), old_archive, act="watched", make=publishing),
     Step("archive", "Its stamp is noted in the staging.",
          "The same, and a staging that would know its archive.",
          "Published again.", at("file os.rename"), old_archive, act="watched", make=publishing),
     Step("archive", "It is renamed over the old one.",
          "The new archive, and a staging that is spent.",
          "The staging is recognised by the stamp and removed.",
-         at("file fsync", 2), new_archive, act="watched", make=publishing, commit=True),
+         at("file fsync", 3), new_archive, act="watched", make=publishing, commit=True),
     Step("archive", "The folder is fsynced.",
-         "The same.", "The same.", at("file os.remove", 5), new_archive, act="watched", make=publishing),
+         "The same.", "The same.", at("file os.remove", 6), new_archive, act="watched", make=publishing),
 )  # fmt: skip
 
 INTRODUCTION = {

@@ -25,7 +25,7 @@ from wherry.testing.crash import Ending, in_child
 from wherry.testing.samples import sample
 
 TOUCHING = frozenset(
-    {"open", "write", "pwrite", "fsync", "fchmod", "flock", "close", "replace", "unlink"}
+    {"open", "write", "pwrite", "fsync", "fdatasync", "ftruncate", "fchmod", "flock", "close", "replace", "unlink"}
     | {"connect", "execute", "executemany", "executescript"}
 )
 OLD = by_id(sample(20, 4))

@@ -31,6 +31,7 @@ from wherry.errors import BadAddress, Busy, DiskFull, Integrity, Refused, Reject
 from wherry.record import Record, from_records, make_batch, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.archive.disk import beside, writing
+from wherry.stores.archive.vectors import SUFFIX
 from wherry.stores.base import Index
 from wherry.testing.crash import in_child
 from wherry.testing.samples import sample
@@ -42,6 +43,20 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     folder = tmp_path / "here"
     folder.mkdir()
     return folder / f"a{request.param}"
+
+
+def taken(path: Path) -> dict[Path, bytes]:
+    """Take away what lies beside an archive to be published: its database and its vectors."""
+    files = {file: file.read_bytes() for file in (beside(path, "staging"), beside(path, f"staging{SUFFIX}"))}
+    for file in files:
+        file.unlink()
+    return files
+
+
+def put_back(files: dict[Path, bytes]) -> None:
+    """Write files as they were."""
+    for file, data in files.items():
+        file.write_bytes(data)
 
 
 def test_nothing_shows_until_it_is_published(path: Path) -> None:
@@ -179,9 +194,9 @@ def test_what_was_staged_is_laid_over_an_archive_that_changed_meanwhile(path: Pa
     store.delete(sample(1, 4, start=9).column("id"))
     store.close()
     path.unlink()
-    beside(path, "staging").rename(path.parent / "kept")
+    kept = taken(path)
     write(path, sample(12, 4, seed=2))
-    (path.parent / "kept").rename(beside(path, "staging"))
+    put_back(kept)
     again = target(path)
     again.finish(SPACE, INDEX)
     again.close()
@@ -211,11 +226,12 @@ def test_staging_that_was_published_is_not_published_again(path: Path) -> None:
     store = target(path)
     store.upsert(sample(4, 4, seed=1))
     store.close()
-    kept = beside(path, "staging").read_bytes()
+    kept = taken(path)
+    put_back(kept)
     again = target(path)
     again.finish(SPACE, INDEX)
     again.close()
-    beside(path, "staging").write_bytes(kept)
+    put_back(kept)
     beside(path, "tmp").write_bytes(b"half")
     stamp = path.stat().st_mtime_ns
     store = target(path)
@@ -231,6 +247,24 @@ def test_leftovers_of_a_crash_are_swept(path: Path) -> None:
     beside(path, "tmp").write_bytes(b"half an archive")
     target(path).close()
     assert names(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("damage", ["missing", "of another run", "cut off"])
+def test_vectors_that_are_not_those_of_the_staging_are_never_written(path: Path, damage: str) -> None:
+    write(path, sample(3, 4))
+    store = target(path)
+    store.upsert(sample(3, 4, seed=1))
+    store.close()
+    vectors = beside(path, f"staging{SUFFIX}")
+    whole = vectors.read_bytes()
+    vectors.unlink()
+    if damage != "missing":
+        vectors.write_bytes(whole[:-4] if damage == "cut off" else bytes(16) + whole[16:])
+    with pytest.raises(Integrity) as caught:
+        target(path).finish(SPACE, INDEX)
+    assert str(vectors) in str(caught.value)
+    assert "remove the staging" in caught.value.next
+    assert contents(path) == by_id(sample(3, 4))
 
 
 def test_damaged_staging_is_an_error_that_says_what_to_do(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Beside an archive `a.json` a writer keeps, in the same folder and nowhere else:
 
-    .a.json.wherry-staging   what is to be published: a SQLite file (with -wal and -shm while open)
+    .a.json.wherry-staging   what is to be published: a SQLite file (with -wal and -shm while open), and
+    .a.json.wherry-staging-vec   its vectors
     .a.json.wherry-tmp       the next archive while it is being written and read back
     .a.json.wherry-lock      held by the writer, removed when it is done
     .a.json.wherry-portion-00003   what one of several workers stages, with a lock of its own

@@ -1,4 +1,4 @@
-"""What is to be published: a SQLite file beside the archive that outlives a crash.
+"""What is to be published: a SQLite file and one of vectors, beside the archive, that outlive a crash.
 
 Writes to an archive are kept here, each batch durable when `upsert` returns, until `finish` writes
 them all as one new archive. Order of first arrival is the order of the archive. Rows that came since
@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,24 @@ from wherry.errors import Refused
 from wherry.record import Page, joined, make_batch, vectors_of
 from wherry.stores.archive.disk import Stamp, writing
 from wherry.stores.archive.paging import PAGE_BYTES
+from wherry.stores.archive.vectors import SUFFIX, VectorFile
+from wherry.stores.base import PAGE_ROWS
 
 NO_FILE = "none"
 _AT_ONCE = 8000
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS record (
-    no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, vector BLOB NOT NULL, text TEXT, metadata TEXT,
+    no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, vector INTEGER NOT NULL, text TEXT, metadata TEXT,
     fresh INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS gone (id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 _COLUMNS = "id, vector, text, metadata"
-_ABSORB = f"""
-INSERT INTO main.record ({_COLUMNS}, fresh) SELECT {_COLUMNS}, 1 FROM portion.record WHERE true ORDER BY no
-ON CONFLICT (id) DO UPDATE SET vector = excluded.vector, text = excluded.text, metadata = excluded.metadata, fresh = 1
-"""
-Row = tuple[str, bytes, str | None, str | None]
+# A record that is new has its place in the order of arrival from its vector, which always gets a new number.
+_INSERT = f"INSERT INTO record (no, {_COLUMNS}, fresh) VALUES (?1, ?2, ?1, ?3, ?4,"
+# Id, number of the vector, text, metadata.
+Row = tuple[str, int, str | None, str | None]
 
 
 class Staging:
@@ -56,6 +58,13 @@ class Staging:
         with self._errors():
             self._writer.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
         self._reader = self._connect()
+        with self._errors():
+            self._vectors = VectorFile(path, shown)
+            known = self.recall("token")
+            if known is None:
+                self.remember(token=self._vectors.begin())
+            else:
+                self._vectors.require(known)
 
     def _connect(self) -> sqlite3.Connection:
         with self._errors():
@@ -63,6 +72,7 @@ class Staging:
             db.execute("PRAGMA page_size=8192")
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
+            db.execute("PRAGMA cache_size=-8192")
         return db
 
     def _errors(self) -> Any:
@@ -108,16 +118,18 @@ class Staging:
                 if page.rejects:
                     raise self._unkept(page.rejects[0].id, page.rejects[0].reason)
                 self._load(page.records)
+            # Whoever finds the base believes the rest.
+            self._vectors.sync()
         self.remember(base=NO_FILE if base is None else str(base))
 
     def _load(self, batch: pa.RecordBatch) -> None:
         ids = batch.column("id").to_pylist()
         overlaid = {row[0] for row in _select(self._writer, "SELECT id FROM gone WHERE id IN ({})", ids)}
         overlaid |= self._staged(ids, "AND fresh")
-        rows = (row for row in _rows(batch) if row[0] not in overlaid)
         try:
             with self._transaction():
-                self._writer.executemany(f"INSERT INTO record ({_COLUMNS}, fresh) VALUES (?, ?, ?, ?, 0)", rows)
+                rows = (row for row in self._rows(batch) if row[1] not in overlaid)
+                self._writer.executemany(f"{_INSERT} 0)", rows)
         except sqlite3.IntegrityError:
             held = self._staged(ids, "")
             twice = next((i for at, i in enumerate(ids) if i in held or i in ids[:at]), "")
@@ -141,11 +153,11 @@ class Staging:
             other.delete(batch.column("id"))
         with self._errors(), self._transaction(durable=True):
             self._writer.executemany(
-                f"INSERT INTO record ({_COLUMNS}, fresh) VALUES (?1, ?2, ?3, ?4, 1) ON CONFLICT (id) DO UPDATE"
-                " SET vector = ?2, text = ?3, metadata = ?4, fresh = 1",
-                _rows(batch),
+                f"{_INSERT} 1) ON CONFLICT (id) DO UPDATE SET vector = ?1, text = ?3, metadata = ?4, fresh = 1",
+                self._rows(batch),
             )
             self._writer.executemany("DELETE FROM gone WHERE id = ?", ((i,) for i in batch.column("id").to_pylist()))
+            self._vectors.sync()
 
     def join(self, portion: Path, dimension: int | None) -> None:
         """Take over what was staged beside this without copying it; none of its ids is here."""
@@ -154,18 +166,17 @@ class Staging:
         self._joined.append(Staging(portion, self.shown))
 
     def absorb(self, portion: Path, dimension: int | None) -> None:
-        """Copy what was staged beside this, in a file of the same kind, and remove that one."""
+        """Copy what was staged beside this, in files of the same kind, and remove those."""
         if self.dimension is None:
             self.remember(dimension=dimension)
-        with self._errors():
-            self._writer.execute("ATTACH ? AS portion", (str(portion),))
-            try:
-                with self._transaction(durable=True):
-                    self._writer.execute(_ABSORB)
-                    self._writer.execute("DELETE FROM main.gone WHERE id IN (SELECT id FROM portion.record)")
-            finally:
-                self._writer.execute("DETACH portion")
-        remove(portion)
+        other = Staging(portion, self.shown)
+        try:
+            for page in other.pages(PAGE_ROWS):
+                self.upsert(page.records)
+        except BaseException:
+            other.close()
+            raise
+        other.remove()
 
     def delete(self, ids: pa.Array) -> None:
         """Delete records; durable on return."""
@@ -186,7 +197,8 @@ class Staging:
         """Yield all records in order, as of the moment of the first page."""
         with self._errors(), closing(self._connect()) as db:
             cursor = db.execute(f"SELECT {_COLUMNS} FROM record ORDER BY no")
-            yield from (Page(self._batch(part)) for part in _parts(cursor, rows))
+            for part in _parts(cursor, rows, 4 * (self.dimension or 0)):
+                yield Page(self._batch(part))
         for other in self._joined:
             yield from other.pages(rows)
 
@@ -203,20 +215,32 @@ class Staging:
         """Return the records with these ids."""
         with self._errors(), self._lock:
             wanted = ids.unique().to_pylist()
-            found = list(_select(self._reader, f"SELECT {_COLUMNS} FROM record WHERE id IN ({{}})", wanted))
-        parts = [self._batch(found), *(other.fetch(ids).records for other in self._joined)]
+            rows = list(_select(self._reader, f"SELECT {_COLUMNS} FROM record WHERE id IN ({{}})", wanted))
+        with self._errors():
+            found = self._batch(rows)
+        parts = [found, *(other.fetch(ids).records for other in self._joined)]
         parts = [part for part in parts if part.num_rows] or parts[:1]
         return Page(joined(parts))
 
     def _batch(self, rows: Sequence[Row]) -> pa.RecordBatch:
-        vectors = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f4")
-        dimension = self.dimension or 0
+        numbers = np.fromiter((row[1] for row in rows), dtype=np.int64, count=len(rows))
         return make_batch(
             [row[0] for row in rows],
-            vectors.reshape(len(rows), dimension).astype(np.float32, copy=False),
+            self._vectors.read(numbers, self.dimension or 0),
             [row[2] for row in rows],
             [row[3] for row in rows],
         )
+
+    def _rows(self, batch: pa.RecordBatch) -> list[tuple[int, str, str | None, str | None]]:
+        """Write the vectors of a batch; return its rows, numbers first. For the transaction that puts them down."""
+        found = self._writer.execute("SELECT value FROM meta WHERE key = 'vectors'").fetchone()
+        first = 0 if found is None else int(found[0])
+        end = first + batch.num_rows
+        self._vectors.write(first, vectors_of(batch))
+        self._writer.execute("INSERT OR REPLACE INTO meta VALUES ('vectors', ?)", (str(end),))
+        ids, texts, metadata = (batch.column(name).to_pylist() for name in ("id", "text", "metadata"))
+        # In the order of the index on ids, each page of it is met once.
+        return sorted(zip(range(first, end), ids, texts, metadata, strict=True), key=itemgetter(1))
 
     @contextmanager
     def _transaction(self, durable: bool = False) -> Iterator[None]:
@@ -240,6 +264,7 @@ class Staging:
             other.close()
         self._reader.close()
         self._writer.close()
+        self._vectors.close()
 
     def remove(self) -> None:
         """Close and delete the file, after those that it was joined with."""
@@ -254,24 +279,17 @@ def remove(path: Path) -> None:
     """Delete a staging file and its companions."""
     # Without its log the file would show an older state, which must never be taken for the latest;
     # a log without its file is ignored by SQLite.
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in ("", "-wal", "-shm", SUFFIX):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _rows(batch: pa.RecordBatch) -> Iterator[Row]:
-    vectors = np.ascontiguousarray(vectors_of(batch), dtype="<f4")
-    columns = [batch.column(name).to_pylist() for name in ("id", "text", "metadata")]
-    for record_id, vector, text, metadata in zip(columns[0], vectors, *columns[1:], strict=True):
-        yield record_id, vector.tobytes(), text, metadata
-
-
-def _parts(cursor: sqlite3.Cursor, rows: int) -> Iterator[list[Row]]:
+def _parts(cursor: sqlite3.Cursor, rows: int, vector_bytes: int) -> Iterator[list[Row]]:
     """Cut a result into parts of at most `rows` records and about 16 MiB."""
     part: list[Row] = []
     size = 0
     for row in cursor:
         part.append(row)
-        size += len(row[1]) + 4 * len(row[2] or "") + 4 * len(row[3] or "")
+        size += vector_bytes + 4 * len(row[2] or "") + 4 * len(row[3] or "")
         if len(part) >= rows or size >= PAGE_BYTES:
             yield part
             part, size = [], 0
