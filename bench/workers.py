@@ -26,7 +26,8 @@ from bench.measure import Bar, in_turn, per_second, rate_ratios, time_ratios
 from wherry.moving.results import SyncResult
 from wherry.postgres import server
 
-DIMENSION, ROWS, SOURCE = 1024, 60_000, "bench_workers"
+# So many that beginning and ending weigh little.
+DIMENSION, ROWS, SOURCE = 1024, 120_000, "bench_workers"
 _numbers = itertools.count()
 
 

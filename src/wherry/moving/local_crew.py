@@ -35,6 +35,8 @@ class LocalWorker:
             pass_fds=numbers,
             # Ctrl-C is for the process that holds the target: it decides what becomes of its workers.
             start_new_session=True,
+            # One of several: the threads of a library would take processors from the others.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr.fileno() if _has_number(sys.stderr) else subprocess.DEVNULL,
         )
