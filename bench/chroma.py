@@ -30,7 +30,7 @@ def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
     """Find Chroma's best batch size, then measure both directions beside it."""
     batch = _filled("bench", ROWS)
     _archive(folder)
-    wherry.sync("memory:#bench", f"pgvector:#{TABLE}", level="counted")
+    _into("memory:#bench", TABLE)
     size = min(_SIZES, key=lambda n: timed(lambda: _add(folder, batch, n)))
     add, from_pg, from_archive = in_turn(
         [
@@ -124,7 +124,12 @@ class _WithoutIndex:
 
 def _out(source: str) -> None:
     fresh()
-    store = open_target(f"pgvector:#{TARGET}")
+    _into(source, TARGET)
+
+
+def _into(source: str, table: str) -> None:
+    """Bring records into a table without an index."""
+    store = open_target(f"pgvector:#{table}")
     try:
         wherry.sync(source, _WithoutIndex(store), level="counted")  # type: ignore[arg-type]
     finally:

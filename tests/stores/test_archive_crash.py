@@ -130,7 +130,7 @@ def test_killed_at_every_call(template: Path, place: Path, every: bool) -> None:
     assert len(whole.value) > 40
     old = contents(template) if template.exists() else None
     new = expected(template, ["first", "second", "deleted"])
-    for at in sampled(whole.value, every=1) if every else sampled(whole.value):
+    for at in sampled(whole.value, whole=every):
         folder = place / f"run-{at}" / "here"
         shutil.copytree(template.parent, folder)
         path = folder / template.name

@@ -96,7 +96,7 @@ def test_death_at_every_call_to_the_disk(folder: Path, index: Index, every: bool
     assert new != old
 
     seen = []
-    for number in sampled(calls, every=1) if every else sampled(calls):
+    for number in sampled(calls, whole=every):
         place = folder / f"n{number}"
         shutil.copytree(pristine, place, symlinks=True)
         address = f"faiss:{place}#모음"

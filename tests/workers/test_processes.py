@@ -109,13 +109,13 @@ def _survive(folder: Path, target: str, rounds: int) -> None:
 def _none_left() -> None:
     """Workers end with the process that started them, within a moment."""
     deadline = time.monotonic() + 10
-    while any(_is_worker(process) for process in psutil.process_iter(["cmdline", "status"])):
+    while any(_is_worker(process) for process in psutil.process_iter(["cmdline", "status", "ppid"])):
         assert time.monotonic() < deadline, "a worker outlived its run"
         time.sleep(0.05)
 
 
 def _is_worker(process: psutil.Process) -> bool:
-    orphan = process.info["status"] != psutil.STATUS_ZOMBIE and process.ppid() == 1
+    orphan = process.info["status"] != psutil.STATUS_ZOMBIE and process.info["ppid"] == 1
     return orphan and "wherry.moving.worker" in (process.info["cmdline"] or [])
 
 
