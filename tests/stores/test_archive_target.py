@@ -45,12 +45,9 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return folder / f"a{request.param}"
 
 
-def taken(path: Path) -> dict[Path, bytes]:
-    """Take away what lies beside an archive to be published: its database and its vectors."""
-    files = {file: file.read_bytes() for file in (beside(path, "staging"), beside(path, f"staging{SUFFIX}"))}
-    for file in files:
-        file.unlink()
-    return files
+def staged(path: Path) -> dict[Path, bytes]:
+    """Return what lies beside an archive to be published: its database and its vectors."""
+    return {file: file.read_bytes() for file in (beside(path, "staging"), beside(path, f"staging{SUFFIX}"))}
 
 
 def put_back(files: dict[Path, bytes]) -> None:
@@ -194,7 +191,9 @@ def test_what_was_staged_is_laid_over_an_archive_that_changed_meanwhile(path: Pa
     store.delete(sample(1, 4, start=9).column("id"))
     store.close()
     path.unlink()
-    kept = taken(path)
+    kept = staged(path)
+    for file in kept:
+        file.unlink()
     write(path, sample(12, 4, seed=2))
     put_back(kept)
     again = target(path)
@@ -226,8 +225,7 @@ def test_staging_that_was_published_is_not_published_again(path: Path) -> None:
     store = target(path)
     store.upsert(sample(4, 4, seed=1))
     store.close()
-    kept = taken(path)
-    put_back(kept)
+    kept = staged(path)
     again = target(path)
     again.finish(SPACE, INDEX)
     again.close()

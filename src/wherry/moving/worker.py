@@ -68,6 +68,7 @@ def _end_with(life: int) -> None:
 
 if __name__ == "__main__":
     code = main(int(sys.argv[1]), int(sys.argv[2]))
+    sys.stdout.flush()
     sys.stderr.flush()
     # Everything is closed, and the run waits for the end: taking the interpreter apart would be for nobody.
     os._exit(code)

@@ -227,15 +227,20 @@ def _staging_error(error: sqlite3.DatabaseError, path: Path, shown: str) -> Wher
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return Rejected(f"the folder cannot be written: {error}", where=str(path.parent), left="nothing was changed")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return Integrity(
-            f"the staging file is damaged: {error}",
-            where=str(path),
-            left="the archive itself is as it was",
-            next="remove the staging file, then sync with --level deep",
-        )
+        return damaged_staging(path, str(error))
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Busy("another run is writing this archive", where=shown, next="wait for it to end")
     return StoreError(f"the staging file failed: {error}", where=str(path), left="the archive is as it was")
+
+
+def damaged_staging(path: Path, words: str) -> Integrity:
+    """Return the error for a file of a staging that cannot be believed."""
+    return Integrity(
+        f"the staging file is damaged: {words}",
+        where=str(path),
+        left="the archive itself is as it was",
+        next="remove the staging files, then sync with --level deep",
+    )
 
 
 def _disk_full(path: Path, shown: str) -> DiskFull:

@@ -59,7 +59,7 @@ class Staging:
             self._writer.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
         self._reader = self._connect()
         with self._errors():
-            self._vectors = VectorFile(path, shown)
+            self._vectors = VectorFile(path)
             known = self.recall("token")
             if known is None:
                 self.remember(token=self._vectors.begin())
@@ -87,8 +87,11 @@ class Staging:
     def remember(self, **facts: Any) -> None:
         """Remember facts (JSON values), all or none."""
         with self._errors(), self._transaction():
-            for key, value in facts.items():
-                self._writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+            self._put_down(**facts)
+
+    def _put_down(self, **facts: Any) -> None:
+        for key, value in facts.items():
+            self._writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
 
     @property
     def dimension(self) -> int | None:
@@ -159,24 +162,19 @@ class Staging:
             self._writer.executemany("DELETE FROM gone WHERE id = ?", ((i,) for i in batch.column("id").to_pylist()))
             self._vectors.sync()
 
-    def join(self, portion: Path, dimension: int | None) -> None:
+    def join(self, portion: Staging) -> None:
         """Take over what was staged beside this without copying it; none of its ids is here."""
         if self.dimension is None:
-            self.remember(dimension=dimension)
-        self._joined.append(Staging(portion, self.shown))
+            self.remember(dimension=portion.dimension)
+        self._joined.append(portion)
 
-    def absorb(self, portion: Path, dimension: int | None) -> None:
-        """Copy what was staged beside this, in files of the same kind, and remove those."""
+    def absorb(self, portion: Staging) -> None:
+        """Copy what was staged beside this, and remove it there."""
         if self.dimension is None:
-            self.remember(dimension=dimension)
-        other = Staging(portion, self.shown)
-        try:
-            for page in other.pages(PAGE_ROWS):
-                self.upsert(page.records)
-        except BaseException:
-            other.close()
-            raise
-        other.remove()
+            self.remember(dimension=portion.dimension)
+        for page in portion.pages(PAGE_ROWS):
+            self.upsert(page.records)
+        portion.remove()
 
     def delete(self, ids: pa.Array) -> None:
         """Delete records; durable on return."""
@@ -213,10 +211,10 @@ class Staging:
 
     def fetch(self, ids: pa.Array) -> Page:
         """Return the records with these ids."""
-        with self._errors(), self._lock:
-            wanted = ids.unique().to_pylist()
-            rows = list(_select(self._reader, f"SELECT {_COLUMNS} FROM record WHERE id IN ({{}})", wanted))
+        wanted = ids.unique().to_pylist()
         with self._errors():
+            with self._lock:
+                rows = list(_select(self._reader, f"SELECT {_COLUMNS} FROM record WHERE id IN ({{}})", wanted))
             found = self._batch(rows)
         parts = [found, *(other.fetch(ids).records for other in self._joined)]
         parts = [part for part in parts if part.num_rows] or parts[:1]
@@ -233,11 +231,10 @@ class Staging:
 
     def _rows(self, batch: pa.RecordBatch) -> list[tuple[int, str, str | None, str | None]]:
         """Write the vectors of a batch; return its rows, numbers first. For the transaction that puts them down."""
-        found = self._writer.execute("SELECT value FROM meta WHERE key = 'vectors'").fetchone()
-        first = 0 if found is None else int(found[0])
+        first = self.recall("vectors") or 0
         end = first + batch.num_rows
         self._vectors.write(first, vectors_of(batch))
-        self._writer.execute("INSERT OR REPLACE INTO meta VALUES ('vectors', ?)", (str(end),))
+        self._put_down(vectors=end)
         ids, texts, metadata = (batch.column(name).to_pylist() for name in ("id", "text", "metadata"))
         # In the order of the index on ids, each page of it is met once.
         return sorted(zip(range(first, end), ids, texts, metadata, strict=True), key=itemgetter(1))

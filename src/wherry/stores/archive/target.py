@@ -218,19 +218,25 @@ class ArchiveTarget:
             hold = Hold(path, self.shown)
             hold.take(PATIENCE_S)
             try:
-                portion = Staging(path, self.shown)
-                facts, dimension, pending = portion.recall("card"), portion.dimension, portion.pending
-                if facts is None or not pending:
-                    portion.remove()
-                    continue
-                portion.close()
-                if self._staging is None and self._published() is None:
-                    space, index = Space.from_dict(facts["space"]), Index(**facts["index"])
-                    self._stage(Card(facts["name"], 0, space, index), None)
-                take = self._staged().join if joining else self._staged().absorb
-                take(path, dimension)
+                self._take(Staging(path, self.shown), joining)
             finally:
                 hold.release()
+
+    def _take(self, portion: Staging, joining: bool) -> None:
+        """Take over one portion; remove it where nothing was put down in it."""
+        try:
+            facts = portion.recall("card")
+            if facts is None or not portion.pending:
+                portion.remove()
+                return
+            if self._staging is None and self._published() is None:
+                space, index = Space.from_dict(facts["space"]), Index(**facts["index"])
+                self._stage(Card(facts["name"], 0, space, index), None)
+            take = self._staged().join if joining else self._staged().absorb
+            take(portion)
+        except BaseException:
+            portion.close()
+            raise
 
     def close(self) -> None:
         """Close every file; what is staged stays for the next run."""

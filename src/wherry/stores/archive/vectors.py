@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wherry.errors import Integrity
-from wherry.stores.archive.disk import sync_folder
+from wherry.stores.archive.disk import damaged_staging, sync_folder
 
 # As short as what SQLite adds for its own companions.
 SUFFIX = "-vec"
@@ -26,9 +25,9 @@ class VectorFile:
     What was written but never put down in the database is written over by whoever goes on.
     """
 
-    def __init__(self, staging: Path, shown: str) -> None:
+    def __init__(self, staging: Path) -> None:
         """Open the vectors of the staging at `staging`, making the file if needed. Raises OSError."""
-        self.path, self.shown = staging.with_name(staging.name + SUFFIX), shown
+        self.path = staging.with_name(staging.name + SUFFIX)
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
     def begin(self) -> str:
@@ -43,7 +42,7 @@ class VectorFile:
     def require(self, token: str) -> None:
         """Raise Integrity unless this is the file that began so."""
         if os.pread(self._descriptor, _TOKEN_BYTES, 0).hex() != token:
-            raise self._damaged("its vectors are missing, or those of another run")
+            raise damaged_staging(self.path, "its vectors are missing, or those of another run")
 
     def write(self, first: int, vectors: np.ndarray) -> None:
         """Write vectors (rows, dimension) as the rows from number `first` on. Raises OSError."""
@@ -71,16 +70,8 @@ class VectorFile:
         while left:
             read = os.preadv(self._descriptor, [left], at)
             if not read:
-                raise self._damaged("it lacks vectors that were written to it")
+                raise damaged_staging(self.path, "it lacks vectors that were written to it")
             left, at = left[read:], at + read
-
-    def _damaged(self, words: str) -> Integrity:
-        return Integrity(
-            f"the staging of the archive is damaged: {words}",
-            where=str(self.path),
-            left=f"{self.shown} itself is as it was",
-            next="remove the staging files, then sync with --level deep",
-        )
 
     def close(self) -> None:
         """Close the file and keep it; a second call does nothing."""
