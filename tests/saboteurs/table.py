@@ -78,6 +78,7 @@ SUSPECTS = (
     Suspect(stores.Offset, "test_scan_loses_nothing_while_rows_vanish_behind_it", "a migration tool"),
     Suspect(stores.LastPage, "test_scan_yields_everything_once[uneven]"),
     Suspect(stores.Glances, "test_comparison_reads_what_a_scan_reads"),
+    Suspect(stores.Samples, "test_a_sample_is_some_of_the_records"),
     Suspect(stores.Swap, "test_upsert_is_seen_at_once"),
     Suspect(stores.Half, "test_precision"),
     Suspect(stores.Swallow, "test_upsert_is_seen_at_once"),

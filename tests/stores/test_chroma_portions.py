@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pyarrow as pa
@@ -41,12 +42,8 @@ class Collection:
 
 def pages(collection: Collection, ids: list[str], rows: int, limit: int = 1 << 20) -> list[Page]:
     """Read everything page by page."""
-    portions, found, taken = Portions(collection.get, DIMENSION), [], 0
-    while taken < len(ids):
-        page, count = portions.page(pa.array(ids[taken:], pa.string()), rows, limit)
-        assert 0 < count <= rows
-        found.append(page)
-        taken += count
+    found = list(Portions(collection.get, DIMENSION).pages(pa.array(ids, pa.string()), rows, limit))
+    assert all(0 < page.read <= rows for page in found)
     return found
 
 
@@ -56,7 +53,7 @@ def test_every_record_is_asked_for_once_and_in_order(count: int, rows: int) -> N
     collection = Collection()
     found = pages(collection, ids, rows)
     assert [i for page in found for i in page.ids.to_pylist()] == ids
-    assert [i for portion in collection.asked for i in portion] == ids
+    assert sorted(i for portion in collection.asked for i in portion) == sorted(ids)
     assert max(map(len, collection.asked)) <= 256
 
 
@@ -69,8 +66,36 @@ def test_a_page_of_wide_records_ends_near_its_limit() -> None:
 
 
 def test_a_record_wider_than_a_page_is_a_page() -> None:
-    found = pages(Collection(width=3 << 20), ["a", "b", "c"], 1000, limit=1 << 20)
-    assert [page.ids.to_pylist() for page in found][-1] == ["c"]
+    ids = [f"r{n}" for n in range(20)]
+    found = pages(Collection(width=3 << 20), ids, 1000, limit=1 << 20)
+    assert [i for page in found for i in page.ids.to_pylist()] == ids
+    # How wide they are is known once the first portions came.
+    assert [page.ids.to_pylist() for page in found][-4:] == [["r16"], ["r17"], ["r18"], ["r19"]]
+
+
+def test_two_portions_come_at_a_time_and_no_more() -> None:
+    collection = Collection()
+    two, under_way, most = threading.Barrier(2, timeout=30), [], []
+
+    def get(ids: list[str], everything: bool) -> dict[str, Any]:
+        under_way.append(ids)
+        most.append(len(under_way))
+        two.wait()
+        under_way.remove(ids)
+        return collection.get(ids, everything)
+
+    ids = [f"r{n}" for n in range(8 + 8 + 256 + 256)]
+    (page,) = Portions(get, DIMENSION).pages(pa.array(ids, pa.string()), 1000)
+    assert page.ids.to_pylist() == ids
+    assert max(most) == 2
+
+
+def test_a_scan_that_is_given_up_asks_for_nothing_more() -> None:
+    ids, collection = [f"r{n}" for n in range(5000)], Collection()
+    scan = Portions(collection.get, DIMENSION).pages(pa.array(ids, pa.string()), 100)
+    next(scan)
+    scan.close()  # type: ignore[attr-defined]
+    assert sum(map(len, collection.asked)) < 1000
 
 
 def test_records_without_a_vector_are_found_wherever_their_portion_was_asked_for() -> None:

@@ -26,12 +26,13 @@ from wherry.moving.progress import Progress, silent
 from wherry.moving.results import LISTED, Loss, Plan
 from wherry.moving.sorting import Sorter
 from wherry.moving.streams import ahead
-from wherry.record import Page, Reject
+from wherry.record import Reject
 from wherry.space import Space
 from wherry.state import home
-from wherry.stores.base import PAGE_ROWS, Readable, Shaped, Writable
+from wherry.stores.base import PAGE_ROWS, Readable, Shaped, Writable, sample
 
 _ENOUGH_TO_TELL = 1000
+_PROBE_ROWS = 512
 # Vector index, row headers and write-ahead log come on top of the plain bytes.
 _DISK_FACTOR = 2.0
 # Bytes beside vector, text and metadata that any engine needs for a record.
@@ -41,7 +42,7 @@ _ROW_OVERHEAD = 64
 class Outline:
     """The part of a plan that needs no scan: both sides, their spaces, what may be lost, the disk.
 
-    probe: read a page of the source, for the size of its records and its rate, even where no record
+    probe: read some of the source, for the size of its records and its rate, even where no record
     more is expected at the target.
     """
 
@@ -81,9 +82,9 @@ class Outline:
         return space
 
     def _probe(self) -> None:
-        """Read one page of the source: bytes per row and rows per second."""
+        """Read some records of the source: bytes per row and rows per second."""
         began = time.perf_counter()
-        page = first_page(self.source)
+        page = sample(self.source, _PROBE_ROWS)
         seconds = time.perf_counter() - began
         if page is not None and page.records.num_rows:
             self.row_bytes = _bytes_of(page.records) / page.records.num_rows + _ROW_OVERHEAD
@@ -241,17 +242,6 @@ def _runs() -> Iterator[dict[str, Any]]:
     for path in sorted((home() / "journal").glob("*.sqlite3")):
         with suppress(WherryError), Journal("", path) as journal:
             yield from journal.runs()
-
-
-def first_page(source: Readable) -> Page | None:
-    """Read the first page of a scan and stop there."""
-    scan = source.scan(512)
-    try:
-        return next(iter(scan), None)
-    finally:
-        close = getattr(scan, "close", None)
-        if close is not None:
-            close()
 
 
 def existing(path: str) -> str:

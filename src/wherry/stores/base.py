@@ -187,6 +187,30 @@ def glance(store: Readable) -> Collection:
 
 
 @runtime_checkable
+class Sampled(Readable, Protocol):
+    """A collection whose first page costs more than its records: some can be read without it."""
+
+    def sample(self, rows: int) -> Page:
+        """Return up to `rows` of the records, whichever come first; none only where there are none."""
+        ...
+
+
+def sample(store: Readable, rows: int) -> Page | None:
+    """Return up to `rows` records, for whoever wants to know what they are like; None where there are none."""
+    if isinstance(store, Sampled):
+        page = store.sample(rows)
+        return page if page.read else None
+    pages = store.scan(rows)
+    try:
+        return next(iter(pages), None)
+    finally:
+        # What was begun holds a cursor or a file; an iterator that is no generator holds none.
+        close = getattr(pages, "close", None)
+        if close is not None:
+            close()
+
+
+@runtime_checkable
 class Comparable(Readable, Protocol):
     """A collection that is read faster by whoever only compares it."""
 
@@ -444,6 +468,7 @@ __all__ = [
     "PAGE_ROWS",
     "Capabilities",
     "Collection",
+    "Comparable",
     "Discerning",
     "Glanced",
     "Hit",
@@ -459,6 +484,7 @@ __all__ = [
     "Range",
     "Readable",
     "Reject",
+    "Sampled",
     "Searchable",
     "Shaped",
     "Shared",
@@ -467,4 +493,6 @@ __all__ = [
     "Versioned",
     "Writable",
     "glance",
+    "sample",
+    "scan_to_compare",
 ]

@@ -98,13 +98,13 @@ class ChromaSource:
         Records that vanish in between are simply not there; records that come in between are not seen.
         """
         listed = self._listed()
-        portions = self._portions()
-        taken = 0
-        while taken < len(listed):
-            page, count = portions.page(listed.slice(taken, rows), rows)
-            taken += count
+        for page in self._portions().pages(listed, rows):
             if page.read:
                 yield self._read(page)
+
+    def sample(self, rows: int) -> Page:
+        """Return up to `rows` records; the ids of all the others are not listed."""
+        return self.fetch(self._listed(limit=rows))
 
     def ids(self, rows: int = PAGE_ROWS) -> Iterator[pa.Array]:
         """Yield every id, those of records without a vector included."""
@@ -199,11 +199,11 @@ class ChromaSource:
             self._opened.folder.settle(handle)
         return handle
 
-    def _get(self, ids: list[str] | None, everything: bool) -> dict[str, Any]:
+    def _get(self, ids: list[str] | None, everything: bool, limit: int | None = None) -> dict[str, Any]:
         with translated(self.place), self._link().using() as client:
             handle = self._handle(client)
             try:
-                return get(handle, ids, everything)
+                return get(handle, ids, everything, limit)
             except NotFoundError:
                 self._known = None
                 raise
@@ -224,11 +224,11 @@ class ChromaSource:
         codec = self._codec()
         return page if codec is None else codec.read(page)
 
-    def _listed(self) -> pa.Array:
+    def _listed(self, limit: int | None = None) -> pa.Array:
         with self._using(anew=True):
             pass
         # One question for all of them: pages of ids by offset would lose some while others are deleted.
-        return pa.array(self._get(None, False)["ids"], type=pa.string())
+        return pa.array(self._get(None, False, limit)["ids"], type=pa.string())
 
     def _portions(self) -> Portions:
         with self._using() as handle:

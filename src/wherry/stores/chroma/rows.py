@@ -54,12 +54,13 @@ class Columns:
 # screened before, or refused by the engine, except for an id that comes twice.
 
 
-def get(handle: Handle, ids: list[str] | None, everything: bool) -> dict[str, Any]:
-    """Get records by their ids, or all; everything=False brings no more than the ids."""
+def get(handle: Handle, ids: list[str] | None, everything: bool, limit: int | None = None) -> dict[str, Any]:
+    """Get records by their ids, or the first `limit`, or all; everything=False brings no more than the ids."""
     return dict(
         handle._client._get(
             handle.id,
             ids=ids,
+            limit=limit,
             include=list(PARTS) if everything else [],
             tenant=handle.tenant,
             database=handle.database,

@@ -7,11 +7,12 @@ import time
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from wherry.errors import NoSuchCollection
 from wherry.record import dimension_of, schema
-from wherry.stores.base import Readable, scan_to_compare
+from wherry.stores.base import Readable, sample, scan_to_compare
 from wherry.testing.conformance.equality import differences
 from wherry.testing.conformance.place import (
     DIMENSION,
@@ -82,6 +83,15 @@ class Reading(Suite):
         assert [reject for page in pages for reject in page.rejects] == []
         assert max(page.read for page in pages) <= PAGE
         assert differences([batch], [page.records for page in pages], place.rule()) == []
+
+    def test_a_sample_is_some_of_the_records(self, place: Place) -> None:
+        """Whoever asks for a few gets that many at most, each as it is; none only where there are none."""
+        batch = place.sample(ROWS)
+        found = sample(place.filled(batch), PAGE)
+        assert found is not None
+        assert 0 < found.read <= PAGE
+        those = batch.filter(pc.is_in(batch.column("id"), found.ids))
+        assert differences([those], [found.records], place.rule()) == []
 
     def test_batches_have_the_schema_of_records(self, place: Place) -> None:
         """Names, types and lengths are exact, and what is not null is not null."""
@@ -168,6 +178,7 @@ class Reading(Suite):
         assert scanned(source) == [] or sum(b.num_rows for b in scanned(source)) == 0
         assert listed(source) == []
         assert source.fetch(place.ids(1)).read == 0
+        assert sample(source, PAGE) is None
 
     def test_rejects_are_told_not_dropped(self, place: Place) -> None:
         """What no batch can hold is counted, listed and named, and the rest still comes."""
