@@ -19,10 +19,12 @@ from wherry.space import Metric, Space
 from wherry.stores.base import Index, Writable
 from wherry.stores.registry import open_target
 
-ROWS = 15_000
+ROWS = 30_000
 TABLE = "bench_chroma"
-OUT_ROWS = 60_000
 _SIZES = (500, 1_000, 2_500, 5_000)
+# Reading by id looks at no links of the graph: a thin one is built in a fifth of the time.
+_THIN = Index("hnsw", m=4, ef_construction=8)
+_SPACE = Space(tables.DIMENSION, Metric.L2)
 _numbers = itertools.count()
 
 
@@ -31,7 +33,8 @@ def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
     batch = _filled("bench", ROWS)
     _archive(folder)
     _into("memory:#bench", TABLE)
-    size = min(_SIZES, key=lambda n: timed(lambda: _add(folder, batch, n)))
+    few = batch.slice(0, max(_SIZES))
+    size = min(_SIZES, key=lambda n: timed(lambda: _add(folder, few, n)))
     add, from_pg, from_archive = in_turn(
         [
             lambda: _add(folder, batch, size),
@@ -41,13 +44,12 @@ def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
         rounds,
     )
     source = f"chroma:{folder / 'chroma-source'}#bench"
-    _filled("bench-out", OUT_ROWS)
-    wherry.sync("memory:#bench-out", source, level="counted")
+    _fill(source, rows)
     page = min(_SIZES, key=lambda n: timed(lambda: _get(folder / "chroma-source", n)))
     get, out = in_turn([lambda: _get(folder / "chroma-source", page), lambda: _out(source)], rounds)
     shown = f"add {per_second(ROWS, add)} (best batch {size}), pg {per_second(ROWS, from_pg)}"
     shown += f", archive {per_second(ROWS, from_archive)}"
-    back = f"get {per_second(OUT_ROWS, get)} (best page {page}), Chroma -> pg {per_second(OUT_ROWS, out)}, no index"
+    back = f"get {per_second(rows, get)} (best page {page}), Chroma -> pg {per_second(rows, out)}, no index"
     return [
         Bar("2a", "pg -> Chroma / native collection.add", 0.95, True, rate_ratios(from_pg, add), shown),
         Bar(
@@ -63,18 +65,35 @@ def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
 
 
 def _filled(name: str, rows: int):  # type: ignore[no-untyped-def]
+    batch = _made(rows)
+    store = open_target(f"memory:#{name}")
+    store.prepare(_SPACE, Index(), rows)
+    store.upsert(batch)
+    return batch
+
+
+def _fill(address: str, rows: int) -> None:
+    """Bring records into a collection, beneath a graph that nobody searches."""
+    batch = _made(rows)
+    store = open_target(address)
+    try:
+        store.prepare(_SPACE, _THIN, rows)
+        for start in range(0, rows, max(_SIZES)):
+            store.upsert(batch.slice(start, max(_SIZES)), absent=True)
+        store.finish(_SPACE, _THIN)
+    finally:
+        store.close()
+
+
+def _made(rows: int):  # type: ignore[no-untyped-def]
     rng = np.random.default_rng(1)
     vectors = rng.standard_normal((rows, tables.DIMENSION)).astype(np.float32)
-    batch = make_batch(
+    return make_batch(
         [f"rec-{i:08d}" for i in range(rows)],
         vectors,
         [f"건강검진 결과를 읽는 법 {i}" for i in range(rows)],
         [f'{{"source": "guide_{i % 97}.pdf", "page": {i % 40}, "score": 0.25}}' for i in range(rows)],
     )
-    store = open_target(f"memory:#{name}")
-    store.prepare(Space(tables.DIMENSION, Metric.L2), Index(), rows)
-    store.upsert(batch)
-    return batch
 
 
 def _archive(folder: Path) -> None:

@@ -125,8 +125,8 @@ class PgTarget(PgSource):
     def finish(self, space: Space, index: Index) -> None:
         """Wait for the disk, build the vector index if one is wanted and none is there, and ANALYZE.
 
-        Statistics are renewed where the table has none or a tenth of it was written. No plan uses those
-        of the vectors, which cost the most.
+        Statistics are renewed where the table has none or a tenth of it was written: those of ids and metadata.
+        No plan of Wherry's uses those of texts and vectors, which cost the most.
         """
         with self._writing() as connection:
             self._look(connection)

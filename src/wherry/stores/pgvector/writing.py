@@ -73,8 +73,9 @@ ESTIMATED = "SELECT reltuples::bigint FROM pg_class WHERE oid = $1::bigint::oid"
 
 
 def analysed(table: Table) -> sql.Composed:
-    """Return the statement that renews the statistics of all mapped columns but the vector."""
-    columns = [name for name, _ in layout_writing.stored(table) if name != table.vector.quoted]
+    """Return the statement that renews the statistics of the mapped columns that plans look at."""
+    unseen = [column.quoted for column in (table.vector, table.text) if column is not None]
+    columns = [name for name, _ in layout_writing.stored(table) if name not in unseen]
     return sql.SQL("ANALYZE {} ({})").format(table.quoted, sql.SQL(", ").join(columns))
 
 
