@@ -101,7 +101,7 @@ class Conveyor:
 
     def send(self, load: Load, absent: bool) -> None:
         """Take a load of at most one batch; absent=True when the target holds none of its ids."""
-        number = self.ledger.intend(self.run, load.ids.to_pylist(), load.digests)
+        number = self.ledger.intend(self.run, load.ids.to_pylist(), load.digests, absent)
         self._settle_write()
         page, native = load.page, load.page.native
         if native is not None and self.projection.does_nothing and self._takes(native.form):

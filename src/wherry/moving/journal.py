@@ -144,8 +144,13 @@ class Journal:
         rows = self.db.execute("SELECT id, reason, detail FROM quarantine WHERE run = ? ORDER BY rowid", (run,))
         return [Reject(*row) for row in rows]
 
-    def put(self, ids: Sequence[str], digests: Sequence[bytes | None], number: int | None) -> None:
-        """Put down entries of the ledger, each in place of an older one of its id. digests: 16 bytes each, or None."""
+    def put(
+        self, ids: Sequence[str], digests: Sequence[bytes | None], number: int | None, absent: bool = False
+    ) -> None:
+        """Put down entries of the ledger, each in place of an older one of its id. digests: 16 bytes each, or None.
+
+        absent: hardly one of them is there, so a way that is quicker then may be tried.
+        """
         joined = b"".join(digest or b"" for digest in digests)
         if len(joined) != DIGEST_BYTES * len(ids) or any("\x00" in i for i in ids):
             rows = zip(ids, digests, [number] * len(ids), strict=True)

@@ -85,12 +85,12 @@ class Ledger:
         """Return the highest position in use, 0 when there is none."""
         return int(self.db.execute("SELECT coalesce(max(pos), 0) FROM entry").fetchone()[0])
 
-    def intend(self, run: str, ids: Sequence[str], digests: Sequence[bytes]) -> int:
-        """Put down a batch that is about to be written and return its number."""
+    def intend(self, run: str, ids: Sequence[str], digests: Sequence[bytes], absent: bool = False) -> int:
+        """Put down a batch that is about to be written and return its number. absent: see `Journal.put`."""
         with Transaction(self):
             insert = "INSERT INTO batch (run, state) VALUES (?, ?) RETURNING no"
             number = int(self.db.execute(insert, (run, WRITING)).fetchone()[0])
-            self.journal.put(ids, digests, number)
+            self.journal.put(ids, digests, number, absent)
         return number
 
     def advance(self, number: int, state: int) -> None:

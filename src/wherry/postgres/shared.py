@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
 from psycopg import pq, sql
+from psycopg.errors import UniqueViolation
 
 from wherry.address import Address
 from wherry.postgres.failures import translated
@@ -70,6 +71,25 @@ class SharedDatabase:
         """Run one statement for several rows of values."""
         with self._lock, self._errors(), self._connection.cursor() as cursor:
             cursor.executemany(_numbered(statement), [[_sent(value) for value in row] for row in rows])
+
+    def copied(self, table: str, columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> bool:
+        """Add rows in bulk; False, and none is added, where one of them has a key that is there. columns: name -> type.
+
+        May be part of a transaction, which goes on in either case.
+        """
+        into = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+        )
+        with self._lock, self._errors():
+            try:
+                # A savepoint, where a transaction is open.
+                with self._connection.transaction(), self._connection.cursor() as cursor, cursor.copy(into) as copy:
+                    copy.set_types(list(columns.values()))
+                    for row in rows:
+                        copy.write_row([_sent(value) for value in row])
+            except UniqueViolation:
+                return False
+        return True
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
