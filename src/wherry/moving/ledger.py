@@ -59,6 +59,9 @@ class Ledger:
         values: list[int | str] = [READ_BACK if read_back else WRITTEN]
         if writer is not None:
             which, values = "state < ? AND run = ?", [*values, writer]
+        if self.db.execute(f"SELECT 1 FROM batch WHERE {which} LIMIT 1", values).fetchone() is None:
+            # Entries are not found by their batch: all of them would be looked at for nothing.
+            return 0
         changed = self.db.execute(
             f"UPDATE entry SET digest = NULL, batch = NULL WHERE batch IN (SELECT no FROM batch WHERE {which})", values
         ).rowcount

@@ -53,9 +53,9 @@ class Sorter:
         self.ledger, self.target, self.space = ledger, target, space
         self.projection, self.tolerance, self.read_target = projection, tolerance, read_target
         self.walk = Walk(ledger)
-        self.held = ledger.count()
+        self.knows_any = ledger.last_position() > 0
         # Nothing to find, nothing to find twice: a first copy need not ask the ledger.
-        self.first_copy = source.unique_ids and (self.held == 0 if first_copy is None else first_copy)
+        self.first_copy = source.unique_ids and (not self.knows_any if first_copy is None else first_copy)
         self.source, self.takes = source, takes
         # New ids are not in the ledger until their batch is sent; until then they wait here.
         self.waiting: set[str] = set()
@@ -135,7 +135,7 @@ class Sorter:
         """A record in quarantine is still in the source: what the target holds of it stays."""
         # An id that is no Unicode was never written, and SQLite could not even be asked for it.
         ids = [r.id for r in rejects if printable(r.id) == r.id]
-        if ids and self.held:
+        if ids and self.knows_any:
             positions = self.walk.match(ids).positions
             self.walk.meet(positions[positions >= 0])
 
