@@ -29,10 +29,6 @@ class Points:
     vectors: list[bytes | None]
     next: Found | None = None
 
-    def followed_by(self, more: Points) -> Points:
-        """Return these points and those that were read after them."""
-        return Points(self.ids + more.ids, self.payloads + more.payloads, self.vectors + more.vectors, more.next)
-
 
 @dataclass(frozen=True)
 class Making:
@@ -76,7 +72,7 @@ class Link(Protocol):
         ...
 
     def scroll(self, start: Found | None, rows: int, keys: Sequence[str] | None, vector: str | None) -> Points:
-        """Read points in the order of their ids from `start` on.
+        """Read up to `rows` points in the order of their ids from `start` on; `next` of these tells where to go on.
 
         keys: the payload keys to read, None for all. vector: the vector to read, None for none.
         """
