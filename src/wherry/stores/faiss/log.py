@@ -135,15 +135,26 @@ class Log:
     def extend(self, other: Log) -> list[Frame]:
         """Append every batch of another log, all or none of them and durably; return their frames here."""
         frames = [frame for frame in other.replay() if frame.kind == UPSERT]
-        at, end = other.reserved, other.reserved + sum(frame.vector_bytes for frame in frames)
+        size = sum(frame.vector_bytes for frame in frames)
         with self._whole():
-            for start in range(at, end, CHUNK):
-                write_all(self._vectors, os.pread(other._vectors, min(CHUNK, end - start), start))
+            self._copy_vectors(other, size)
             os.fdatasync(self._vectors)
-            self._vectors_end += end - at
+            self._vectors_end += size
             found = [self._carried(frame, os.pread(other._log, frame.length, frame.at)) for frame in frames]
             os.fdatasync(self._log)
         return found
+
+    def _copy_vectors(self, other: Log, size: int) -> None:
+        """Append the first `size` bytes of another log's vectors."""
+        # One room for all of it: memory that is new for each piece costs as much as the copying.
+        room = memoryview(bytearray(min(CHUNK, size)))
+        at, end = other.reserved, other.reserved + size
+        while at < end:
+            read = os.preadv(other._vectors, [room[: end - at]], at)
+            if not read:
+                raise corrupt(self.shown, "the staged vectors end before their log", f"remove the folder {other.folder}")
+            write_all(self._vectors, room[:read])
+            at += read
 
     def _carried(self, frame: Frame, payload: bytes) -> Frame:
         return self._append(frame.kind, payload, frame.dimension, frame.rows, frame.digest, frame.unit, durable=False)
