@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from wherry.errors import (
     Integrity,
     MissingExtra,
     NoSuchCollection,
+    ReadBackDiffers,
     Refused,
     Rejected,
     SpaceMismatch,
@@ -131,6 +133,40 @@ def test_unit_vectors_are_kept_once_others_beside(tmp_path: Path) -> None:
     assert (_live(tmp_path) / "vectors.f32").stat().st_size == 4 * DIMENSION * (ROWS + 1)
     found = contents(f"faiss:{tmp_path}#모음")
     assert {found[i][0] for i in plain["id"].to_pylist()} == {row.tobytes() for row in unit}
+
+
+@pytest.mark.parametrize("index", [Index("flat"), GRAPH], ids=["flat", "graph"])
+def test_originals_of_a_first_copy_are_the_staged_file(tmp_path: Path, index: Index) -> None:
+    batch = _wild()
+    store = open_target(f"faiss:{tmp_path}#모음")
+    with store.exclusive():
+        store.prepare(Space(DIMENSION, Metric.COSINE), index, ROWS)
+        store.upsert(batch, absent=True)
+        staged = (tmp_path / "모음" / "staging" / "vectors").stat().st_ino
+        store.finish(Space(DIMENSION, Metric.COSINE), index)
+    store.close()
+    originals = _live(tmp_path) / "vectors.f32"
+    assert (originals.stat().st_ino, originals.stat().st_nlink) == (staged, 1)
+    assert originals.read_bytes().endswith(vectors_of(batch).tobytes())
+
+
+@pytest.mark.parametrize("metric", [Metric.COSINE, Metric.L2])
+def test_staged_vectors_that_rotted_are_not_published(tmp_path: Path, metric: Metric) -> None:
+    store = open_target(f"faiss:{tmp_path}#모음")
+    with store.exclusive():
+        store.prepare(Space(DIMENSION, metric), Index("flat"), ROWS)
+        store.upsert(_wild(), absent=True)
+        staged = tmp_path / "모음" / "staging" / "vectors"
+        with staged.open("r+b") as file:
+            file.seek(-5, os.SEEK_END)
+            rotten = bytes([file.read(1)[0] ^ 1])
+            file.seek(-5, os.SEEK_END)
+            file.write(rotten)
+        with pytest.raises(ReadBackDiffers, match="staged batch"):
+            store.finish(Space(DIMENSION, metric), Index("flat"))
+        assert not _live(tmp_path).exists()
+        assert staged.exists()
+    store.close()
 
 
 def test_graph_grows_where_nothing_was_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from wherry.stores.base import Index
 
 # A vector whose squared length is this near to 1 is a unit vector already: its bits are left alone.
 _UNIT = 1e-6
+_WIDE_BYTES = 1 << 20
 # Links per node of a graph nobody asked anything of, and what FAISS itself takes for its breadth.
 LINKS, BREADTH = 16, 40
 _CODES = {Metric.IP: 0, Metric.COSINE: 0, Metric.L2: 1, Metric.L1: 2}
@@ -60,10 +61,16 @@ def are_unit(vectors: np.ndarray) -> bool:
 
 def to_unit(vectors: np.ndarray) -> np.ndarray:
     """Return vectors of length 1, float32 (n, d); zero vectors and those of length 1 stay as they are."""
-    wide = vectors.astype(np.float64)
-    lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide))
-    lengths[(lengths == 0) | (np.abs(lengths * lengths - 1) <= _UNIT)] = 1.0
-    return (wide / lengths[:, None]).astype(np.float32)
+    found = np.empty(vectors.shape, dtype=np.float32)
+    # In pieces: as float64 all of them would take memory that is new each time, which costs more than the arithmetic.
+    rows = max(1, _WIDE_BYTES // (8 * max(1, vectors.shape[1])))
+    for start in range(0, len(vectors), rows):
+        wide = vectors[start : start + rows].astype(np.float64)
+        lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+        lengths[(lengths == 0) | (np.abs(lengths * lengths - 1) <= _UNIT)] = 1.0
+        np.divide(wide, lengths[:, None], out=wide)
+        found[start : start + rows] = wide
+    return found
 
 
 def write_graph(

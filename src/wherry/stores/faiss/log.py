@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
+from wherry.errors import ArchiveCorrupt
 from wherry.stores.faiss.files import CHUNK, Stored, corrupt, sync_folder, write_all
 from wherry.stores.faiss.sidecar import SCHEMA
 
@@ -72,7 +73,7 @@ class Log:
         room = os.fstat(self._vectors).st_size
         while (frame := self._frame(self._end, size)) is not None:
             if self._vectors_end + frame.vector_bytes > room:
-                raise corrupt(self.shown, "the staged vectors end before their log", f"remove the folder {self.folder}")
+                raise self._cut_off()
             self._end = frame.at + frame.length
             self._vectors_end += frame.vector_bytes
             yield frame
@@ -81,6 +82,9 @@ class Log:
         os.ftruncate(self._vectors, self._vectors_end)
         os.lseek(self._log, self._end, os.SEEK_SET)
         os.lseek(self._vectors, self._vectors_end, os.SEEK_SET)
+
+    def _cut_off(self) -> ArchiveCorrupt:
+        return corrupt(self.shown, "the staged vectors end before their log", f"remove the folder {self.folder}")
 
     def _require_end(self, size: int) -> None:
         """Raise ArchiveCorrupt when whole frames follow a broken one: a crash breaks nothing but the last."""
@@ -152,7 +156,9 @@ class Log:
         while at < end:
             read = os.preadv(other._vectors, [room[: end - at]], at)
             if not read:
-                raise corrupt(self.shown, "the staged vectors end before their log", f"remove the folder {other.folder}")
+                raise corrupt(
+                    self.shown, "the staged vectors end before their log", f"remove the folder {other.folder}"
+                )
             write_all(self._vectors, room[:read])
             at += read
 

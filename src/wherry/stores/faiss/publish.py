@@ -78,7 +78,7 @@ class _Writer:
         """Write sidecar, vectors, index and card."""
         files = {RECORDS_FILE: self._records()}
         if self.beside:
-            files[VECTORS_FILE] = self._raw(VECTORS_FILE, b"")
+            files[VECTORS_FILE] = self._originals()
         files[INDEX_FILE] = self._graph() if self.index.kind == "hnsw" else self._flat()
         held = VECTORS_FILE if self.beside else INDEX_FILE
         # In an index file the vectors come last, whatever its kind.
@@ -98,10 +98,15 @@ class _Writer:
         for part in self.staging.vectors():
             yield to_unit(part) if self.beside else part
 
+    def _originals(self) -> Stamp:
+        if self.staging.is_plain:
+            return self._linked(VECTORS_FILE, bytes(self.staging.log.reserved))
+        return self._raw(VECTORS_FILE, b"")
+
     def _flat(self) -> Stamp:
-        if self.staging.is_plain and not self.beside:
-            return self._linked()
         head = header(self.metric, self.card.dimension, self.card.count)
+        if self.staging.is_plain and not self.beside:
+            return self._linked(INDEX_FILE, head)
         stamp = self._raw(INDEX_FILE, head, self._parts())
         if Stored(self.path / INDEX_FILE, self.staging.shown).digest() != stamp.xxh3:
             raise _differs(self.staging.shown, "its checksum does not match")
@@ -118,10 +123,9 @@ class _Writer:
             out.close()
         return Stamp(out.position, out.hexdigest())
 
-    def _linked(self) -> Stamp:
-        """Make the staged vectors, which lie as in a flat index, that index: no byte is copied."""
-        source, target = self.staging.log.vectors_path(), self.path / INDEX_FILE
-        head = header(self.metric, self.card.dimension, self.card.count)
+    def _linked(self, name: str, head: bytes) -> Stamp:
+        """Make the staged vectors, which lie behind room for a head, a file of the generation: no byte is copied."""
+        source, target = self.staging.log.vectors_path(), self.path / name
         try:
             target.hardlink_to(source)
         except OSError as error:
@@ -137,7 +141,7 @@ class _Writer:
         return self._stamp(target, head)
 
     def _stamp(self, path: Path, head: bytes) -> Stamp:
-        """Read a linked index and compare it, batch by batch, with the digests taken when each was staged."""
+        """Read linked vectors and compare them, batch by batch, with the digests taken when each was staged."""
         file = Stored(path, self.staging.shown)
         digest = xxhash.xxh3_128(head)
         for segment in self.staging.segments:
