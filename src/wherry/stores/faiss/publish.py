@@ -99,33 +99,36 @@ class _Writer:
             yield to_unit(part) if self.beside else part
 
     def _originals(self) -> Stamp:
+        """Keep the vectors as they came, as a flat index too: FAISS can read them."""
         if self.staging.is_plain:
-            return self._linked(VECTORS_FILE, bytes(self.staging.log.reserved))
-        return self._raw(VECTORS_FILE, b"")
+            return self._linked(VECTORS_FILE)
+        return self._raw(VECTORS_FILE, self.staging.vectors())
 
     def _flat(self) -> Stamp:
-        head = header(self.metric, self.card.dimension, self.card.count)
         if self.staging.is_plain and not self.beside:
-            return self._linked(INDEX_FILE, head)
-        stamp = self._raw(INDEX_FILE, head, self._parts())
+            return self._linked(INDEX_FILE)
+        stamp = self._raw(INDEX_FILE, self._parts())
         if Stored(self.path / INDEX_FILE, self.staging.shown).digest() != stamp.xxh3:
             raise _differs(self.staging.shown, "its checksum does not match")
         return stamp
 
-    def _raw(self, name: str, head: bytes, parts: Iterable[np.ndarray] | None = None) -> Stamp:
+    def _head(self) -> bytes:
+        return header(self.metric, self.card.dimension, self.card.count)
+
+    def _raw(self, name: str, parts: Iterable[np.ndarray]) -> Stamp:
         out = Output(self.path / name)
         try:
-            out.write(head)
-            for part in self.staging.vectors() if parts is None else parts:
+            out.write(self._head())
+            for part in parts:
                 if part.size:
                     out.write(part)
         finally:
             out.close()
         return Stamp(out.position, out.hexdigest())
 
-    def _linked(self, name: str, head: bytes) -> Stamp:
-        """Make the staged vectors, which lie behind room for a head, a file of the generation: no byte is copied."""
-        source, target = self.staging.log.vectors_path(), self.path / name
+    def _linked(self, name: str) -> Stamp:
+        """Make the staged vectors, which lie as in a flat index, a file of the generation: no byte is copied."""
+        source, target, head = self.staging.log.vectors_path(), self.path / name, self._head()
         try:
             target.hardlink_to(source)
         except OSError as error:
