@@ -59,7 +59,7 @@ class Ledger:
         values: list[int | str] = [READ_BACK if read_back else WRITTEN]
         if writer is not None:
             which, values = "state < ? AND run = ?", [*values, writer]
-        if self.db.execute(f"SELECT 1 FROM batch WHERE {which} LIMIT 1", values).fetchone() is None:
+        if not self._has_batch(which, values):
             # Entries are not found by their batch: all of them would be looked at for nothing.
             return 0
         changed = self.db.execute(
@@ -70,7 +70,10 @@ class Ledger:
 
     def begun(self, writer: str) -> bool:
         """Tell whether a partition of a run has put down a batch."""
-        return self.db.execute("SELECT 1 FROM batch WHERE run = ? LIMIT 1", (writer,)).fetchone() is not None
+        return self._has_batch("run = ?", (writer,))
+
+    def _has_batch(self, which: str, values: Sequence[int | str]) -> bool:
+        return self.db.execute(f"SELECT 1 FROM batch WHERE {which} LIMIT 1", values).fetchone() is not None
 
     def count(self) -> int:
         """Return the number of entries."""
@@ -82,7 +85,7 @@ class Ledger:
 
     def unchecked(self) -> bool:
         """Tell whether some batch was written and never read back."""
-        return self.db.execute("SELECT 1 FROM batch WHERE state < ? LIMIT 1", (READ_BACK,)).fetchone() is not None
+        return self._has_batch("state < ?", (READ_BACK,))
 
     def last_position(self) -> int:
         """Return the highest position in use, 0 when there is none."""

@@ -156,9 +156,7 @@ class Log:
         while at < end:
             read = os.preadv(other._vectors, [room[: end - at]], at)
             if not read:
-                raise corrupt(
-                    self.shown, "the staged vectors end before their log", f"remove the folder {other.folder}"
-                )
+                raise other._cut_off()
             write_all(self._vectors, room[:read])
             at += read
 

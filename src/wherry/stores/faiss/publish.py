@@ -47,9 +47,10 @@ def publish(folder: Path, shown: str, staging: Staging, index: Index) -> Generat
     try:
         with writing(folder, shown):
             path.mkdir()
-            _Writer(path, staging, mark, index).write()
+            writer = _Writer(path, staging, mark, index)
+            writer.write()
             sync_folder(path)
-        generation = _read_back(path, shown)
+        generation = _read_back(path, shown, writer.compared)
         staging.announce(mark.folder)
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
@@ -72,6 +73,8 @@ class _Writer:
         # Only under cosine does the index hold other bits than came, and only for vectors of other lengths.
         whole = staging.unit and (base is None or not base.card.keeps_originals)
         self.beside = self.metric is Metric.COSINE and not whole
+        # Files that are read while they are made: nobody has to do it again.
+        self.compared = {INDEX_FILE}
         self.card = Card(staging.name, staging.count, staging.space, self.index, mark)
 
     def write(self) -> None:
@@ -141,6 +144,7 @@ class _Writer:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        self.compared.add(name)
         return self._stamp(target, head)
 
     def _stamp(self, path: Path, head: bytes) -> Stamp:
@@ -186,10 +190,10 @@ def _seen(parts: Iterable[np.ndarray], digest: xxhash.xxh3_128) -> Iterator[np.n
         yield part
 
 
-def _read_back(path: Path, shown: str) -> Generation:
-    """Open the next generation as anybody would. The index was read when it was made."""
+def _read_back(path: Path, shown: str, compared: set[str]) -> Generation:
+    """Open the next generation as anybody would. compared: files that were read when they were made."""
     try:
-        return Generation(path, shown, frozenset({INDEX_FILE}))
+        return Generation(path, shown, frozenset(compared))
     except WherryError as error:
         raise _differs(shown, error.what) from error
 
