@@ -60,3 +60,12 @@ def test_a_batch_that_could_not_be_put_down_leaves_nothing(ledger: Ledger) -> No
     assert not ledger.unchecked()
     ledger.intend("run", ["x"], [NEW], absent=True)
     assert held(ledger) == {"x": NEW}
+
+
+def test_more_than_one_statement_holds_is_doubted_and_forgotten(ledger: Ledger) -> None:
+    ids = [f"{i}\\" for i in range(20_001)]
+    ledger.intend("run", ids, [NEW] * len(ids), absent=True)
+    ledger.doubt(ids[1:])
+    assert held(ledger) == {ids[0]: NEW} | dict.fromkeys(ids[1:])
+    ledger.forget(ids[:-1])
+    assert held(ledger) == {ids[-1]: None}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from wherry.moving.journal import Journal
 
 WRITING, WRITTEN, READ_BACK = 0, 1, 2
 _LOOKUP = 8000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -111,12 +113,14 @@ class Ledger:
     def forget(self, ids: Sequence[str]) -> None:
         """Remove entries: before a deletion, or when the target has lost them."""
         with Transaction(self):
-            self.db.executemany("DELETE FROM entry WHERE id = ?", ((i,) for i in ids))
+            for part, marks in _parts(ids):
+                self.db.execute(f"DELETE FROM entry WHERE id IN ({marks})", part)
 
     def doubt(self, ids: Sequence[str]) -> None:
         """Mark entries as unknown, because the target was seen to differ."""
         with Transaction(self):
-            self.db.executemany("UPDATE entry SET digest = NULL WHERE id = ?", ((i,) for i in ids))
+            for part, marks in _parts(ids):
+                self.db.execute(f"UPDATE entry SET digest = NULL WHERE id IN ({marks})", part)
 
     def doubt_all(self) -> None:
         """Mark every entry as unknown: everything is to be read again."""
@@ -129,9 +133,7 @@ class Ledger:
     def written_by(self, run: str, ids: Sequence[str]) -> set[str]:
         """Return which of some records were last written by a run, any partition of it included."""
         found: set[str] = set()
-        for start in range(0, len(ids), _LOOKUP):
-            part = ids[start : start + _LOOKUP]
-            marks = ",".join("?" * len(part))
+        for part, marks in _parts(ids):
             query = f"SELECT id FROM entry JOIN batch ON batch = no WHERE (run = ? OR run LIKE ?) AND id IN ({marks})"
             found.update(row[0] for row in self.db.execute(query, [run, f"{run}/%", *part]))
         return found
@@ -139,12 +141,17 @@ class Ledger:
     def ids_at(self, positions: np.ndarray) -> list[str]:
         """Return the ids at some positions."""
         found: list[str] = []
-        for start in range(0, len(positions), _LOOKUP):
-            part = positions[start : start + _LOOKUP].tolist()
-            marks = ",".join("?" * len(part))
+        for part, marks in _parts(positions.tolist()):
             rows = self.db.execute(f"SELECT id FROM entry WHERE pos IN ({marks}) ORDER BY pos", part)
             found += [row[0] for row in rows]
         return found
+
+
+def _parts(values: Sequence[T]) -> Iterator[tuple[Sequence[T], str]]:
+    """Yield values in parts, with the marks of a statement that asks for all of a part."""
+    for start in range(0, len(values), _LOOKUP):
+        part = values[start : start + _LOOKUP]
+        yield part, ",".join("?" * len(part))
 
 
 class Walk:
@@ -203,9 +210,7 @@ class Walk:
 
     def _look_up(self, ids: list[str]) -> list[tuple[int, str, bytes | None]]:
         found: dict[str, tuple[int, str, bytes | None]] = {}
-        for start in range(0, len(ids), _LOOKUP):
-            part = ids[start : start + _LOOKUP]
-            marks = ",".join("?" * len(part))
+        for part, marks in _parts(ids):
             for row in self.ledger.db.execute(f"SELECT pos, id, digest FROM entry WHERE id IN ({marks})", part):
                 found[row[1]] = row
         return [found.get(i, (-1, i, None)) for i in ids]
