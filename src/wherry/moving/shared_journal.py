@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import socket
 from collections.abc import Iterator, Sequence
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,6 @@ _TABLES = (
     'CREATE TABLE IF NOT EXISTS entry (pos bigserial PRIMARY KEY, id text COLLATE "C" NOT NULL UNIQUE, digest bytea,'
     " batch bigint)",
 )
-_ENTRY = {"id": "text", "digest": "bytea", "batch": "int8"}
 _COPIED = {
     "meta": "key, value",
     "run": "id, act, source, target, pid, started, ended, status, plan, outcome",
@@ -51,6 +49,8 @@ class SharedJournal(Journal):
         self.identity = identity
         schema = f"wherry_journal_{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
         self.db = open_shared(schema, _TABLES)
+        # As of the file: what a crash of the server takes along, the last steps, is checked or done again.
+        self.db.execute("SET synchronous_commit TO off")
         self.path = f"{self.db.where}, schema {schema}"
         self.remember("identity", identity)
         self._check_format()
@@ -83,7 +83,7 @@ class SharedJournal(Journal):
 
         absent: hardly one of them is there, so they are copied in bulk unless one is: a third of the time.
         """
-        if absent and self.db.copied("entry", _ENTRY, zip(ids, digests, repeat(number))):
+        if absent and self.db.copied("entry", {"id": ids, "digest": digests, "batch": [number] * len(ids)}):
             return
         self.db.execute(
             "INSERT INTO entry (id, digest, batch) SELECT i, d, ?::bigint"

@@ -12,12 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from psycopg import pq, sql
 from psycopg.errors import UniqueViolation
 
 from wherry.address import Address
+from wherry.postgres.copy import HEADER, TRAILER, encode, fixed_field
 from wherry.postgres.failures import translated
 from wherry.postgres.link import Server, server_of
+from wherry.record import bytes_of
 
 _ESCAPES = (("\\", "\\\\"), ("\x00", "\\0"))
 
@@ -72,21 +76,23 @@ class SharedDatabase:
         with self._lock, self._errors(), self._connection.cursor() as cursor:
             cursor.executemany(_numbered(statement), [[_sent(value) for value in row] for row in rows])
 
-    def copied(self, table: str, columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> bool:
-        """Add rows in bulk; False, and none is added, where one of them has a key that is there. columns: name -> type.
+    def copied(self, table: str, columns: Mapping[str, Sequence[Any]]) -> bool:
+        """Add rows in bulk; False, and none is added, where one of them has a key that is there.
 
-        May be part of a transaction, which goes on in either case.
+        columns: name -> its values: texts, bytes or whole numbers of 8 bytes; texts and bytes may be None. May be part
+        of a transaction, which goes on in either case.
         """
         into = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
             sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
         )
+        # All rows at once: row by row, the driver takes as long as the server.
+        rows = encode([_field(values) for values in columns.values()])
         with self._lock, self._errors():
             try:
                 # A savepoint, where a transaction is open.
                 with self._connection.transaction(), self._connection.cursor() as cursor, cursor.copy(into) as copy:
-                    copy.set_types(list(columns.values()))
-                    for row in rows:
-                        copy.write_row([_sent(value) for value in row])
+                    for part in (HEADER, rows, TRAILER):
+                        copy.write(part)
             except UniqueViolation:
                 return False
         return True
@@ -122,6 +128,23 @@ def _numbered(statement: str) -> bytes:
     numbers = count(1)
     parts = statement.replace("BEGIN IMMEDIATE", "BEGIN").split("?")
     return "".join(part if not at else f"${next(numbers)}{part}" for at, part in enumerate(parts)).encode()
+
+
+def _field(values: Sequence[Any]) -> pa.Array:
+    """Return a column of rows that are added in bulk, as a binary COPY takes it."""
+    column = pa.array(values)
+    if pa.types.is_integer(column.type):
+        return fixed_field(np.array(values, dtype=">i8"))
+    if pa.types.is_string(column.type):
+        column = _escaped(column)
+    return column.cast(pa.binary())
+
+
+def _escaped(texts: pa.Array) -> pa.Array:
+    joined = bytes(bytes_of(texts))
+    if not any(plain.encode() in joined for plain, _ in _ESCAPES):
+        return texts
+    return pa.array(map(_sent, texts.to_pylist()))
 
 
 def _sent(value: Any) -> Any:
