@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xxhash
 
 import wherry
 from tests.stores.faiss_kit import DIMENSION, contents, held, made, vectors
@@ -38,6 +40,7 @@ from wherry.errors import (
 from wherry.record import make_batch, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.base import Index
+from wherry.stores.faiss.card import Card, Stamp
 from wherry.stores.registry import open_source, open_target, probes
 from wherry.testing.samples import sample
 
@@ -149,6 +152,24 @@ def test_originals_of_a_first_copy_are_the_staged_file(tmp_path: Path, index: In
     assert (originals.stat().st_ino, originals.stat().st_nlink) == (staged, 1)
     kept = faiss.read_index(str(originals))
     assert kept.reconstruct_n(0, kept.ntotal).tobytes() == vectors_of(batch).tobytes()
+
+
+def test_originals_without_a_head_are_read_and_grow_one(tmp_path: Path) -> None:
+    batch = _wild()
+    address = made(f"faiss:{tmp_path}#모음", batch, Metric.COSINE)
+    folder = _live(tmp_path).resolve()
+    card = Card.read((folder / "card.json").read_bytes(), address)
+    bare = (folder / "vectors.f32").read_bytes()[card.vectors_at :]
+    (folder / "vectors.f32").write_bytes(bare)
+    stamp = Stamp(len(bare), xxhash.xxh3_128_hexdigest(bare))
+    replace(card, vectors_at=0, files=card.files | {"vectors.f32": stamp}).write(folder)
+    before = contents(address)
+    assert {found[0] for found in before.values()} == {row.tobytes() for row in vectors_of(batch)}
+    made(address, sample(1, DIMENSION, start=500), Metric.COSINE)
+    grown = contents(address)
+    assert len(grown) == ROWS + 1
+    assert before.items() <= grown.items()
+    assert faiss.read_index(str(_live(tmp_path) / "vectors.f32")).ntotal == ROWS + 1
 
 
 @pytest.mark.parametrize("metric", [Metric.COSINE, Metric.L2])

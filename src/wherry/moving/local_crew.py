@@ -36,7 +36,7 @@ class LocalWorker:
             # Ctrl-C is for the process that holds the target: it decides what becomes of its workers.
             start_new_session=True,
             # One of several: the threads of a library would take processors from the others.
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            env={"OPENBLAS_NUM_THREADS": "1", **os.environ},
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr.fileno() if _has_number(sys.stderr) else subprocess.DEVNULL,
         )

@@ -53,7 +53,8 @@ class Sorter:
         self.ledger, self.target, self.space = ledger, target, space
         self.projection, self.tolerance, self.read_target = projection, tolerance, read_target
         self.walk = Walk(ledger)
-        self.knows_any = ledger.last_position() > 0
+        # Positions begin at 1.
+        self.knows_any = len(self.walk.met) > 1
         # Nothing to find, nothing to find twice: a first copy need not ask the ledger.
         self.first_copy = source.unique_ids and (not self.knows_any if first_copy is None else first_copy)
         self.source, self.takes = source, takes
