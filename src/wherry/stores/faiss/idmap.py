@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 
 import numpy as np
@@ -19,6 +20,15 @@ def hashes(ids: pa.Array) -> np.ndarray:
     """Return the XXH3-64 of every id, uint64, shape (n,)."""
     raw = ids.cast(pa.binary()).to_pylist()
     return np.fromiter(map(xxhash.xxh3_64_intdigest, raw), dtype=np.uint64, count=len(raw))
+
+
+def _apart(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return values in another order, in memory of their own.
+
+    What lives long would keep the room between it, which pages come and go in, from being given back.
+    """
+    room = np.frombuffer(mmap.mmap(-1, values.nbytes), dtype=values.dtype)
+    return np.take(values, order, out=room, mode="clip")
 
 
 class IdMap:
@@ -42,9 +52,12 @@ class IdMap:
 
     def _merge(self) -> None:
         last = self._runs[-_SAME_SIZE:]
-        keys, rows = (np.concatenate(column) for column in zip(*last, strict=True))
+        # One column after the other: this is where the map takes most memory.
+        keys = np.concatenate([run[0] for run in last])
         order = np.argsort(keys, kind="stable")
-        self._runs[-_SAME_SIZE:] = [(keys[order], rows[order])]
+        keys = _apart(keys, order)
+        rows = np.concatenate([run[1] for run in last])
+        self._runs[-_SAME_SIZE:] = [(keys, _apart(rows, order))]
 
     def candidates(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (which, rows): every row whose hash is that of `keys[which]`."""
