@@ -79,8 +79,8 @@ def rate_ratios(contender: Sequence[float], reference: Sequence[float]) -> tuple
     return tuple(r / c for c, r in zip(contender, reference, strict=True))
 
 
-def time_ratios(contender: Sequence[float], reference: Sequence[float]) -> tuple[float, ...]:
-    """Return the contender's time as a multiple of the reference's, round by round."""
+def multiples(contender: Sequence[float], reference: Sequence[float]) -> tuple[float, ...]:
+    """Return the contender's seconds or bytes as multiples of the reference's, round by round."""
     return tuple(c / r for c, r in zip(contender, reference, strict=True))
 
 

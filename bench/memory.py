@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from bench import tables
-from bench.measure import Bar
+from bench.measure import Bar, multiples
 from bench.pg_copy import SOURCE, TARGET, fresh
 
 # One process per figure: `getrusage` of the finished child is its own peak, the server not counted.
@@ -46,9 +46,8 @@ def run(folder: Path, rows: int, rounds: int) -> list[Bar]:
 
 
 def _bar(name: str, small: list[int], large: list[int]) -> Bar:
-    ratios = tuple(at_last / at_first for at_first, at_last in zip(small, large, strict=True))
     shown = " -> ".join(f"{statistics.median(peaks) / 1024:.0f} MiB" for peaks in (small, large))
-    return Bar("5", f"peak memory, {_LARGE:,} / {_SMALL:,} records: {name}", 1.1, False, ratios, shown)
+    return Bar("5", f"peak memory, {_LARGE:,} / {_SMALL:,} records: {name}", 1.1, False, multiples(large, small), shown)
 
 
 def _peak(act: str, target: str) -> int:

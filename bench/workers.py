@@ -22,7 +22,7 @@ import psutil
 
 import wherry
 from bench import tables
-from bench.measure import Bar, in_turn, per_second, rate_ratios, time_ratios
+from bench.measure import Bar, in_turn, multiples, per_second, rate_ratios
 from wherry.moving.results import SyncResult
 from wherry.postgres import server
 
@@ -103,7 +103,7 @@ def _on_ray(folder: Path, source: str, rows: int, rounds: int) -> Bar:
     local, ray = (Side(folder, source, "faiss:{}#to", rows, 2, engine) for engine in ("local", "ray"))
     with_ray(lambda: in_turn([local, ray], rounds))
     detail = f"{local.shown('local')}, {ray.shown('ray')}"
-    ratios = time_ratios(ray.copying, local.copying)
+    ratios = multiples(ray.copying, local.copying)
     return Bar("w3", "pg -> FAISS: two workers of Ray / two local, time", 1.15, False, ratios, detail)
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from wherry.errors import Rejected
-from wherry.postgres.copy import HEADER, TRAILER, encode, vector_field
+from wherry.postgres.copy import encode, send, vector_field
 from wherry.postgres.database import Database
 
 _HAVE = "SELECT embed_fp FROM wherry.vectors WHERE embed_fp = ANY ($1::bytea[])"
@@ -63,6 +63,4 @@ def read(database: Database, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
 
 def _copy(connection: psycopg.Connection, into: sql.Composable, keys: Sequence[bytes], vectors: np.ndarray) -> None:
     with connection.cursor().copy(sql.SQL(_COPY).format(into)) as copy:
-        copy.write(HEADER)
-        copy.write(encode([pa.array(keys, pa.binary()), vector_field(vectors, False)]))
-        copy.write(TRAILER)
+        send(copy, [encode([pa.array(keys, pa.binary()), vector_field(vectors, False)])])

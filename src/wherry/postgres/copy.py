@@ -5,7 +5,7 @@ Nothing here looks at single rows in Python: positions are found by arithmetic o
 cut out of the joined rows by Arrow, and rows are put together by Arrow.
 
     reading   chunks(messages) -> Rows -> Rows.integers / fixed / variable
-    writing   encode([field, ...]) between HEADER and TRAILER
+    writing   send(copy, [encode([field, ...]), ...])
 """
 
 from __future__ import annotations
@@ -204,6 +204,12 @@ def as_sent(rows: pa.ChunkedArray) -> Iterator[memoryview]:
     """Yield rows that were kept as they arrived, in the form a COPY FROM takes them."""
     for chunk in rows.chunks:
         yield bytes_of(chunk)
+
+
+def send(copy: psycopg.Copy, parts: Iterable[Message]) -> None:
+    """Write rows to a COPY FROM, with what comes before and after them. parts: rows as `encode` returns them."""
+    for part in chain((HEADER,), parts, (TRAILER,)):
+        copy.write(part)
 
 
 def encode(fields: Sequence[pa.Array]) -> memoryview:

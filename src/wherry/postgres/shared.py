@@ -18,7 +18,7 @@ from psycopg import pq, sql
 from psycopg.errors import UniqueViolation
 
 from wherry.address import Address
-from wherry.postgres.copy import HEADER, TRAILER, encode, fixed_field
+from wherry.postgres.copy import encode, fixed_field, send
 from wherry.postgres.failures import translated
 from wherry.postgres.link import Server, server_of
 from wherry.record import bytes_of
@@ -85,14 +85,13 @@ class SharedDatabase:
         into = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
             sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
         )
-        # All rows at once: row by row, the driver takes as long as the server.
+        # All rows at once: row by row they cost this side nearly twice as much.
         rows = encode([_field(values) for values in columns.values()])
         with self._lock, self._errors():
             try:
                 # A savepoint, where a transaction is open.
                 with self._connection.transaction(), self._connection.cursor() as cursor, cursor.copy(into) as copy:
-                    for part in (HEADER, rows, TRAILER):
-                        copy.write(part)
+                    send(copy, [rows])
             except UniqueViolation:
                 return False
         return True

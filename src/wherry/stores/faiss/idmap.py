@@ -27,7 +27,9 @@ def _apart(values: np.ndarray, order: np.ndarray) -> np.ndarray:
 
     What lives long would keep the room between it, which pages come and go in, from being given back.
     """
-    room = np.frombuffer(mmap.mmap(-1, values.nbytes), dtype=values.dtype)
+    own = mmap.mmap(-1, values.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    room = np.frombuffer(own, dtype=values.dtype)
+    # Any other mode goes through one more array.
     return np.take(values, order, out=room, mode="clip")
 
 

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from wherry.address import Address
 from wherry.errors import Refused, Rejected, Unsupported
-from wherry.postgres.copy import HEADER, TRAILER, as_sent, encode, jsonb_field, text_field, vector_field
+from wherry.postgres.copy import as_sent, encode, jsonb_field, send, text_field, vector_field
 from wherry.postgres.extension import extend
 from wherry.postgres.link import Link, Server
 from wherry.record import Native, dimension_of, vectors_of
@@ -271,10 +271,7 @@ class PgTarget(PgSource):
         names = sql.SQL(", ").join(column.quoted for column in self._table.columns)
         statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(into, names)
         with connection.cursor().copy(statement) as copy:
-            copy.write(HEADER)
-            for part in rows:
-                copy.write(part)
-            copy.write(TRAILER)
+            send(copy, rows)
 
     def _encoded(self, batch: pa.RecordBatch) -> memoryview:
         return encode(self._fields(batch))
