@@ -494,8 +494,18 @@ def test_pages_of_half_a_batch_are_joined(monkeypatch: pytest.MonkeyPatch, sourc
     assert all(6 <= size <= 8 for size in sizes[:-1])
 
 
-def test_large_records_make_small_batches(monkeypatch: pytest.MonkeyPatch, source: Chest, target: Chest) -> None:
-    monkeypatch.setattr(sync_module, "WRITE_BYTES", 1 << 20)
+class Staging(Chest):
+    """A target that only stages what is written."""
+
+    publishes = "a file"
+
+
+@pytest.mark.parametrize(("kind", "limit"), [(Chest, "WRITE_BYTES"), (Staging, "STAGED_BYTES")])
+def test_large_records_make_small_batches(
+    monkeypatch: pytest.MonkeyPatch, source: Chest, kind: type[Chest], limit: str
+) -> None:
+    target = kind("target")
+    monkeypatch.setattr(sync_module, limit, 1 << 20)
     monkeypatch.setattr("wherry.moving.conveyor._LEAST_ROWS", 2)
     source.fill({})
     for number in range(20):

@@ -37,11 +37,13 @@ from wherry.moving.standing import Rest, Standing, mark_of, rest_of, stock_of, w
 from wherry.moving.streams import ahead, beside
 from wherry.record import Page, Reject
 from wherry.state import locked
-from wherry.stores.base import PAGE_ROWS, Others, Range, Readable, Shared, Writable, glance
+from wherry.stores.base import PAGE_ROWS, Others, Publishing, Range, Readable, Shared, Writable, glance
 
 # A batch costs its target a transaction: many records share one, as long as they do not fill the memory.
 WRITE_ROWS = 4096
 WRITE_BYTES = 16 << 20
+# One that only stages it has none to pay, and smaller batches take less memory.
+STAGED_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -365,7 +367,8 @@ class _Run:
 
 def _batch_rows(target: Writable, row_bytes: float) -> int:
     """Return how many records of about `row_bytes` bytes a batch holds."""
-    return min(WRITE_ROWS, fitting_rows(WRITE_BYTES, row_bytes), target.capabilities.max_batch or WRITE_ROWS)
+    size = STAGED_BYTES if isinstance(target, Publishing) else WRITE_BYTES
+    return min(WRITE_ROWS, fitting_rows(size, row_bytes), target.capabilities.max_batch or WRITE_ROWS)
 
 
 @contextmanager

@@ -133,7 +133,8 @@ class ParquetForm:
         metadata = found.metadata
         size = sum(metadata.row_group(g).total_byte_size for g in range(metadata.num_row_groups))
         fitting = max(1, PAGE_BYTES * max(1, metadata.num_rows) // max(1, size))
-        batches = found.iter_batches(min(rows, fitting), row_groups=groups, columns=names)
+        # Nearly all bytes are in one column, so threads gain no time; each would keep memory of its own.
+        batches = found.iter_batches(min(rows, fitting), row_groups=groups, columns=names, use_threads=False)
         while True:
             with _decoding(file):
                 batch = next(batches, None)

@@ -72,7 +72,6 @@ class Staging:
             db.execute("PRAGMA page_size=8192")
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
-            db.execute("PRAGMA cache_size=-8192")
         return db
 
     def _errors(self) -> Any:

@@ -229,20 +229,22 @@ class Staging:
         if self.base is not None and len(old):
             parts.append(self.base.take(old))
         if len(new):
-            vectors = [
-                self._vectors(s)[part - s.first] if len(part) > 1 else self._vector(s, int(part[0]))
-                for s, part in _split(segments, new)
-            ]
-            parts.append(_batch(self._staged_words(segments, new), np.concatenate(vectors)))
+            vectors = [self._picked(segment, part - segment.first) for segment, part in _split(segments, new)]
+            vectors = vectors[0] if len(vectors) == 1 else np.concatenate(vectors)
+            parts.append(_batch(self._staged_words(segments, new), vectors))
         return joined(parts, schema(self.dimension))
 
-    def _vectors(self, segment: Segment) -> np.ndarray:
+    def _vectors(self, segment: Segment, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return the vectors of a segment, of all its rows or some that lie together."""
         frame = segment.frame
-        return self.log.vectors_file.floats_at(segment.vectors_at, frame.rows, frame.dimension)
+        rows = (frame.rows if stop is None else stop) - start
+        return self.log.vectors_file.floats_at(segment.vectors_at + 4 * frame.dimension * start, rows, frame.dimension)
 
-    def _vector(self, segment: Segment, row: int) -> np.ndarray:
-        at = segment.vectors_at + 4 * self.dimension * (row - segment.first)
-        return self.log.vectors_file.floats_at(at, 1, self.dimension)
+    def _picked(self, segment: Segment, rows: np.ndarray) -> np.ndarray:
+        """Return the vectors of some rows of a segment, counted within it; they ascend."""
+        start, stop = int(rows[0]), int(rows[-1]) + 1
+        near = self._vectors(segment, start, stop)
+        return near if len(near) == len(rows) else near[rows - start]
 
     def _snapshot(self) -> tuple[list[Segment], np.ndarray]:
         with self._lock:

@@ -33,6 +33,13 @@ class Upserting(Suite):
             place.expect(target, batch.slice(0, start + 20))
             assert target.describe().exists
 
+    def test_fetch_picks_out_of_what_was_just_written(self, place: Place) -> None:
+        """Records that lie apart are read back as written, before `finish` too."""
+        target, batch = place.target(), place.sample(ROWS)
+        target.upsert(batch.slice(0, 30))
+        target.upsert(batch.slice(30))
+        place.expect_fetched(target, batch.take(pa.array([40, 2, 31, 25, 7, ROWS - 1])))
+
     def test_upsert_into_an_empty_place_by_the_bulk_path(self, place: Place) -> None:
         """absent=True stores the same records as absent=False."""
         target, batch = place.target(), place.sample(ROWS)
