@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from wherry.errors import (
     SpaceMismatch,
     UnknownMetric,
 )
-from wherry.record import make_batch, vectors_of
+from wherry.record import make_batch, to_records, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.base import Index
 from wherry.stores.faiss.card import Card, Stamp
@@ -220,6 +221,23 @@ def test_old_generation_stays_readable_for_those_who_read_it(tmp_path: Path) -> 
     before.close()
 
 
+@pytest.mark.parametrize("published", [False, True])
+def test_ids_that_were_promised_to_be_new_and_are_not_replace(tmp_path: Path, published: bool) -> None:
+    address = f"faiss:{tmp_path}#모음?metric=l2"
+    before, after = sample(ROWS, DIMENSION), sample(ROWS, DIMENSION, 1)
+    if published:
+        made(address, before)
+    with closing(open_target(address)) as target:
+        target.prepare(Space(metric=Metric.L2), Index(), ROWS)
+        if not published:
+            target.upsert(before, absent=True)
+        for start in range(0, ROWS, 10):
+            target.upsert(after.slice(start, 10), absent=True)
+            assert target.fetch(after["id"].slice(start, 10)).records.equals(after.slice(start, 10))
+        target.finish(Space(metric=Metric.L2), Index())
+    assert contents(address) == {r.id: (np.asarray(r.vector).tobytes(), r.text, r.metadata) for r in to_records(after)}
+
+
 def test_second_sync_writes_nothing_and_reads_no_vector(tmp_path: Path) -> None:
     made("memory:#x", sample(ROWS, DIMENSION))
     address = f"faiss:{tmp_path}#모음"
@@ -396,7 +414,7 @@ def test_same_id_twice_in_a_batch_the_last_counts(tmp_path: Path) -> None:
 
 def test_ids_whose_hashes_collide_stay_two_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a hash of two values nearly every id collides with others, and nothing is mixed up."""
-    for module in ("staging", "generation", "source", "idmap"):
+    for module in ("rows", "generation", "source", "idmap"):
         monkeypatch.setattr(
             f"wherry.stores.faiss.{module}.hashes",
             lambda ids: np.array([len(i) % 2 for i in ids.to_pylist()], dtype=np.uint64),
@@ -405,8 +423,10 @@ def test_ids_whose_hashes_collide_stay_two_records(tmp_path: Path, monkeypatch: 
     batch = make_batch(
         [f"{'x' * (n % 5)}{n}" for n in range(60)], vectors(60), [str(n) for n in range(60)], [None] * 60
     )
-    made(address, batch)
+    made(address, batch.slice(0, 40))
     store = open_target(address)
+    store.upsert(batch.slice(40), absent=True)
+    assert store.describe().count == 60
     store.delete(batch["id"].slice(0, 10))
     store.upsert(batch.slice(50, 10))
     assert store.describe().count == 50

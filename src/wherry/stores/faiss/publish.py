@@ -41,6 +41,7 @@ def publish(folder: Path, shown: str, staging: Staging, index: Index) -> Generat
 
     Raises DiskFull, ReadBackDiffers or StoreError; the live generation stays, and so does the staging.
     """
+    staging.settle()
     number = 1 if staging.base is None else staging.base.card.mark.number + 1
     mark = Mark(number, uuid4().hex[:8])
     path = folder / mark.folder
@@ -151,7 +152,7 @@ class _Writer:
         """Read linked vectors and compare them, batch by batch, with the digests taken when each was staged."""
         file = Stored(path, self.staging.shown)
         digest = xxhash.xxh3_128(head)
-        for segment in self.staging.segments:
+        for segment in self.staging.rows.segments:
             part = file.read_at(segment.vectors_at, segment.frame.vector_bytes)
             if xxhash.xxh3_64_intdigest(part) != segment.frame.digest:
                 raise _differs(self.staging.shown, "a staged batch of vectors is not what was written")

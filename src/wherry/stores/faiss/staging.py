@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +22,9 @@ from wherry.stores.base import Index
 from wherry.stores.faiss.files import STAGING, writing
 from wherry.stores.faiss.flat import are_unit, header_bytes
 from wherry.stores.faiss.generation import Generation
-from wherry.stores.faiss.idmap import IdMap, hashes
 from wherry.stores.faiss.log import DELETE, UPSERT, Frame, Log
+from wherry.stores.faiss.rows import LATEST, Rows, Segment, split
 from wherry.stores.faiss.sidecar import PAGE_BYTES, SCHEMA, joined, pieces
-
-_KEPT_FRAMES = 4
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Records of one frame: their first row, and where their vectors begin."""
-
-    first: int
-    frame: Frame
-    vectors_at: int
-
-    @property
-    def end(self) -> int:
-        """The row after the last."""
-        return self.first + self.frame.rows
 
 
 class Staging:
@@ -59,19 +42,10 @@ class Staging:
         with writing(folder, shown):
             path.mkdir(exist_ok=True)
             self.log = Log(path, shown, header_bytes(metric))
-        self.segments: list[Segment] = []
-        self.deletes = 0
-        self._map = IdMap()
-        self._live = np.ones(self._base_rows + 1024, dtype=bool)
-        self._rows = self._base_rows
-        self._dead = 0
+        self.rows, self.deletes = Rows(base, self._words), 0
         self._vectors_end = self.log.reserved
         self._decoded: dict[int, pa.RecordBatch] = {}
         self._lock = threading.RLock()
-
-    @property
-    def _base_rows(self) -> int:
-        return self.base.rows if self.base is not None else 0
 
     def begin(self, name: str, space: Space, index: Index) -> None:
         """Note what the collection is. `space` has a metric."""
@@ -87,7 +61,8 @@ class Staging:
         with writing(self.folder, self.shown):
             for frame in self.log.replay():
                 if frame.kind == UPSERT:
-                    self._add(frame, hashes(ids := self.log.read(frame).column(0)), ids)
+                    self._add(frame)
+                    self.rows.look_up()
                 elif frame.kind == DELETE:
                     self._kill(self.log.read(frame).column(0))
                 else:
@@ -118,31 +93,32 @@ class Staging:
     @property
     def pending(self) -> bool:
         """Whether records were written or deleted."""
-        return bool(self.segments) or self.deletes > 0
+        return bool(self.rows.segments) or self.deletes > 0
 
     @property
     def count(self) -> int:
         """How many records there are."""
-        return self._rows - self._dead
+        with self._lock:
+            self.rows.settle()
+            return self.rows.end - self.rows.dead
 
     @property
     def is_plain(self) -> bool:
         """Whether the staged vectors, as they lie in their file, are all the records there are."""
-        return not self._base_rows and not self._dead
+        return not self.rows.base_rows and not self.rows.dead
 
     @property
     def unit(self) -> bool:
         """Whether all vectors of the log have length 1."""
-        return all(segment.frame.unit for segment in self.segments)
+        return all(segment.frame.unit for segment in self.rows.segments)
 
-    def upsert(self, batch: pa.RecordBatch) -> None:
-        """Store records of the right dimension, each replacing what was under its id; durable on return."""
-        ids = batch.column("id")
-        keys = hashes(ids)
-        if len(np.unique(keys)) < len(keys):
+    def upsert(self, batch: pa.RecordBatch, absent: bool = False) -> None:
+        """Store records of the right dimension, each replacing what was under its id; durable on return.
+
+        absent=True spares looking for their ids now. Who asks for all records sees no id twice in any case.
+        """
+        if len(batch.column("id").unique()) < batch.num_rows:
             batch = _last_of_each(batch)
-            ids = batch.column("id")
-            keys = hashes(ids)
         vectors = np.ascontiguousarray(vectors_of(batch), dtype="<f4")
         unit = self.space.metric is not Metric.COSINE or are_unit(vectors)
         words = pa.RecordBatch.from_arrays([batch.column(name) for name in SCHEMA.names], schema=SCHEMA)
@@ -151,12 +127,14 @@ class Staging:
                 self.space = self.space.filled_from(Space(dimension=vectors.shape[1]))
             with writing(self.folder, self.shown):
                 frame = self.log.upsert(words, vectors, unit)
-            self._add(frame, keys, ids)
+            self._add(frame)
+            if not absent:
+                self.rows.look_up()
 
     def delete(self, ids: pa.Array) -> None:
         """Delete records; durable on return."""
         with self._lock:
-            if not len(self.find(ids)):
+            if not len(self.rows.find(ids)):
                 return
             with writing(self.folder, self.shown):
                 self.log.delete(ids)
@@ -167,47 +145,23 @@ class Staging:
         other = Log(portion, self.shown, self.log.reserved)
         with self._lock, writing(self.folder, self.shown):
             for frame in self.log.extend(other):
-                ids = self.log.read(frame).column(0)
-                self._add(frame, hashes(ids), ids)
+                self._add(frame)
+            self.rows.look_up()
             other.remove()
 
-    def _add(self, frame: Frame, keys: np.ndarray, ids: pa.Array) -> None:
+    def settle(self) -> None:
+        """See to it that no two records have one id, also where a promise of new ids was not kept."""
+        with self._lock:
+            self.rows.settle()
+
+    def _add(self, frame: Frame) -> None:
         self.space = self.space.filled_from(Space(dimension=frame.dimension))
-        self._bury(self.find(ids, keys))
-        segment = Segment(self._rows, frame, self._vectors_end)
-        if segment.end > len(self._live):
-            grown = np.ones(2 * segment.end, dtype=bool)
-            grown[: self._rows] = self._live[: self._rows]
-            self._live = grown
-        self._map.add(keys, segment.first)
-        self.segments.append(segment)
-        self._rows, self._vectors_end = segment.end, self._vectors_end + frame.vector_bytes
+        self.rows.add(frame, self._vectors_end)
+        self._vectors_end += frame.vector_bytes
 
     def _kill(self, ids: pa.Array) -> None:
         self.deletes += 1
-        self._bury(self.find(ids))
-
-    def _bury(self, rows: np.ndarray) -> None:
-        self._live[rows] = False
-        self._dead += len(rows)
-
-    def find(self, ids: pa.Array, keys: np.ndarray | None = None) -> np.ndarray:
-        """Return the live rows of some ids, ascending."""
-        if not len(ids):
-            return np.empty(0, dtype=np.int64)
-        keys = hashes(ids) if keys is None else keys
-        with self._lock:
-            staged = self._map.find(ids, keys, self._staged_ids, self._live)
-            # What was written just now is read back at once: the generation need not be asked.
-            if self.base is None or len(staged) == len(ids):
-                return staged
-            return np.concatenate([self.base.find(ids, keys, self._live), staged])
-
-    def _staged_ids(self, rows: np.ndarray) -> pa.Array:
-        return self._staged_words(self.segments, rows).column(0)
-
-    def _staged_words(self, segments: list[Segment], rows: np.ndarray) -> pa.RecordBatch:
-        return joined([self._words(s).take(pa.array(part - s.first)) for s, part in _split(segments, rows)], SCHEMA)
+        self.rows.bury(self.rows.find(ids))
 
     def _words(self, segment: Segment) -> pa.RecordBatch:
         """Return ids, texts and metadata of a segment as they are on disk; the last few are kept."""
@@ -216,23 +170,26 @@ class Staging:
             found = self.log.read(segment.frame)
             with self._lock:
                 self._decoded[segment.first] = found
-                while len(self._decoded) > _KEPT_FRAMES:
+                while len(self._decoded) > LATEST:
                     self._decoded.pop(next(iter(self._decoded)))
         return found
 
     def fetch(self, ids: pa.Array) -> pa.RecordBatch:
         """Return the records with these ids."""
         with self._lock:
-            rows, segments = self.find(ids.unique()), list(self.segments)
-        old, new = rows[rows < self._base_rows], rows[rows >= self._base_rows]
+            rows, segments = self.rows.find(ids.unique()), list(self.rows.segments)
+        old, new = rows[rows < self.rows.base_rows], rows[rows >= self.rows.base_rows]
         parts = []
         if self.base is not None and len(old):
             parts.append(self.base.take(old))
-        if len(new):
-            vectors = [self._picked(segment, part - segment.first) for segment, part in _split(segments, new)]
-            vectors = vectors[0] if len(vectors) == 1 else np.concatenate(vectors)
-            parts.append(_batch(self._staged_words(segments, new), vectors))
+        parts += [self._taken(segment, part) for segment, part in split(segments, new)]
         return joined(parts, schema(self.dimension))
+
+    def _taken(self, segment: Segment, rows: np.ndarray) -> pa.RecordBatch:
+        """Return some records of a segment; the rows are counted within it and ascend."""
+        start, stop = int(rows[0]), int(rows[-1]) + 1
+        near = self._vectors(segment, start, stop)
+        return _batch(self._words(segment).take(pa.array(rows)), near if len(near) == len(rows) else near[rows - start])
 
     def _vectors(self, segment: Segment, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return the vectors of a segment, of all its rows or some that lie together."""
@@ -240,15 +197,10 @@ class Staging:
         rows = (frame.rows if stop is None else stop) - start
         return self.log.vectors_file.floats_at(segment.vectors_at + 4 * frame.dimension * start, rows, frame.dimension)
 
-    def _picked(self, segment: Segment, rows: np.ndarray) -> np.ndarray:
-        """Return the vectors of some rows of a segment, counted within it; they ascend."""
-        start, stop = int(rows[0]), int(rows[-1]) + 1
-        near = self._vectors(segment, start, stop)
-        return near if len(near) == len(rows) else near[rows - start]
-
     def _snapshot(self) -> tuple[list[Segment], np.ndarray]:
         with self._lock:
-            return list(self.segments), self._live[: self._rows].copy()
+            self.rows.settle()
+            return list(self.rows.segments), self.rows.living(0, self.rows.end).copy()
 
     def pages(self, rows: int) -> Iterator[Page]:
         """Yield all records as of the moment of the first page, at most about 16 MiB at a time."""
@@ -273,27 +225,28 @@ class Staging:
     def words(self) -> Iterator[pa.RecordBatch]:
         """Yield ids, texts and metadata of all records, in their order."""
         for start, batch in self.base.sidecar.groups() if self.base is not None else ():
-            yield from _living(batch, self._live[start : start + batch.num_rows])
-        for segment in self.segments:
-            yield from _living(self.log.read(segment.frame), self._live[segment.first : segment.end])
+            yield from _living(batch, self.rows.living(start, start + batch.num_rows))
+        for segment in self.rows.segments:
+            yield from _living(self.log.read(segment.frame), self.rows.living(segment.first, segment.end))
 
     def vectors(self) -> Iterator[np.ndarray]:
         """Yield the vectors of all records in the same order, float32 (n, d)."""
         step = max(1, PAGE_BYTES // max(1, 4 * self.dimension))
-        for start in range(0, self._base_rows, step):
-            stop = min(start + step, self._base_rows)
-            alive = self._live[start:stop]
+        for start in range(0, self.rows.base_rows, step):
+            stop = min(start + step, self.rows.base_rows)
+            alive = self.rows.living(start, stop)
             part = self.base.vectors(start, stop - start) if self.base is not None else np.empty((0, 0))
             yield part if alive.all() else part[alive]
-        for segment in self.segments:
-            alive = self._live[segment.first : segment.end]
+        for segment in self.rows.segments:
+            alive = self.rows.living(segment.first, segment.end)
             part = self._vectors(segment)
             yield part if alive.all() else part[alive]
 
     @property
     def kept_rows(self) -> int:
         """How many rows of the generation come first and unchanged: all of them, or none."""
-        return self._base_rows if self._live[: self._base_rows].all() else 0
+        base_rows = self.rows.base_rows
+        return base_rows if self.rows.living(0, base_rows).all() else 0
 
     def ids(self, rows: int) -> Iterator[pa.Array]:
         """Yield every id."""
@@ -317,14 +270,6 @@ class Staging:
     def remove(self) -> None:
         """Close and delete the files."""
         self.log.remove()
-
-
-def _split(segments: list[Segment], rows: np.ndarray) -> Iterator[tuple[Segment, np.ndarray]]:
-    """Yield each segment with those of `rows` that are in it; `rows` ascend."""
-    starts = np.array([segment.first for segment in segments])
-    at = np.searchsorted(starts, rows, side="right") - 1
-    for number in np.unique(at).tolist():
-        yield segments[number], rows[at == number]
 
 
 def _batch(words: pa.RecordBatch, vectors: np.ndarray) -> pa.RecordBatch:
