@@ -222,7 +222,7 @@ def test_old_generation_stays_readable_for_those_who_read_it(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("published", [False, True])
-def test_ids_that_were_promised_to_be_new_and_are_not_replace(tmp_path: Path, published: bool) -> None:
+def test_what_is_staged_twice_is_published_once(tmp_path: Path, published: bool) -> None:
     address = f"faiss:{tmp_path}#모음?metric=l2"
     before, after = sample(ROWS, DIMENSION), sample(ROWS, DIMENSION, 1)
     if published:

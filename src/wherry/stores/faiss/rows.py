@@ -1,7 +1,7 @@
 """Which row of a staging holds which record, and whether that record still counts.
 
-Rows are numbered through the live generation and the segments laid over it. Ids that were promised to be new are
-looked for when somebody has to know: a first copy needs no map of all its ids.
+Rows are numbered through the live generation and the segments laid over it. Which rows a new segment replaces is
+looked up when somebody has to know: a first copy, whose ids are all new, needs no map of them.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class Segment:
 
 
 class Rows:
-    """The rows of one staging; for one thread at a time. No two that count hold one id, once `settle` returned."""
+    """The rows of one staging; for one thread at a time. Of two that count and hold one id, the later is meant."""
 
     def __init__(self, base: Generation | None, words: Callable[[Segment], pa.RecordBatch]) -> None:
         """Begin with the rows of a generation. words: returns the ids, and more, of a segment."""
         self.base, self._words = base, words
         self.base_rows = base.rows if base is not None else 0
         self.segments: list[Segment] = []
-        # Of the first segments only: those after were promised to hold new ids.
+        # Of the first segments only: what those after replace was not looked up yet.
         self._map, self._mapped, self._settled = IdMap(), 0, 0
         self._live = np.ones(self.base_rows + 1024, dtype=bool)
         self.dead = 0
@@ -53,7 +53,7 @@ class Rows:
         return self.segments[-1].end if self.segments else self.base_rows
 
     def add(self, frame: Frame, vectors_at: int) -> None:
-        """Add the records of a frame; they count, and so far nobody looked whether their ids are new."""
+        """Add the records of a frame; they count, and so do those they replace until that is looked up."""
         segment = Segment(self.end, frame, vectors_at)
         if segment.end > len(self._live):
             grown = np.ones(2 * segment.end, dtype=bool)
@@ -65,17 +65,21 @@ class Rows:
         """Return which of some rows count, bool (stop - start)."""
         return self._live[start:stop]
 
-    def bury(self, rows: np.ndarray) -> None:
-        """Take rows for dead that counted so far."""
+    def delete(self, ids: pa.Array) -> None:
+        """Let no row of some ids count any more."""
+        self._look_up()
+        self._bury(self._on_map(ids, hashes(ids)))
+
+    def _bury(self, rows: np.ndarray) -> None:
         self._live[rows] = False
         self.dead += len(rows)
 
-    def look_up(self) -> None:
+    def _look_up(self) -> None:
         """Bury what is replaced by segments that were not looked up yet, and put those on the map."""
         for segment in self.segments[self._mapped :]:
             ids = self._words(segment).column(0)
             keys = hashes(ids)
-            self.bury(self._on_map(ids, keys))
+            self._bury(self._on_map(ids, keys))
             self._map.add(keys, segment.first)
             self._mapped += 1
 
@@ -84,7 +88,7 @@ class Rows:
         rows = self._among_latest(ids)
         if rows is not None:
             return rows
-        self.look_up()
+        self._look_up()
         return self._on_map(ids, hashes(ids))
 
     def _among_latest(self, ids: pa.Array) -> np.ndarray | None:
@@ -112,10 +116,10 @@ class Rows:
         return pa.concat_arrays(parts)
 
     def settle(self) -> None:
-        """Make sure that ids which were promised to be new are; where one is not, its record replaces."""
+        """See to it that no two rows that count hold one id."""
         if max(self._mapped, self._settled) < len(self.segments):
             if self._has_repeats():
-                self.look_up()
+                self._look_up()
             self._settled = len(self.segments)
 
     def _has_repeats(self) -> bool:

@@ -62,7 +62,6 @@ class Staging:
             for frame in self.log.replay():
                 if frame.kind == UPSERT:
                     self._add(frame)
-                    self.rows.look_up()
                 elif frame.kind == DELETE:
                     self._kill(self.log.read(frame).column(0))
                 else:
@@ -112,11 +111,8 @@ class Staging:
         """Whether all vectors of the log have length 1."""
         return all(segment.frame.unit for segment in self.rows.segments)
 
-    def upsert(self, batch: pa.RecordBatch, absent: bool = False) -> None:
-        """Store records of the right dimension, each replacing what was under its id; durable on return.
-
-        absent=True spares looking for their ids now. Who asks for all records sees no id twice in any case.
-        """
+    def upsert(self, batch: pa.RecordBatch) -> None:
+        """Store records of the right dimension, each replacing what was under its id; durable on return."""
         if len(batch.column("id").unique()) < batch.num_rows:
             batch = _last_of_each(batch)
         vectors = np.ascontiguousarray(vectors_of(batch), dtype="<f4")
@@ -128,8 +124,6 @@ class Staging:
             with writing(self.folder, self.shown):
                 frame = self.log.upsert(words, vectors, unit)
             self._add(frame)
-            if not absent:
-                self.rows.look_up()
 
     def delete(self, ids: pa.Array) -> None:
         """Delete records; durable on return."""
@@ -146,11 +140,10 @@ class Staging:
         with self._lock, writing(self.folder, self.shown):
             for frame in self.log.extend(other):
                 self._add(frame)
-            self.rows.look_up()
             other.remove()
 
     def settle(self) -> None:
-        """See to it that no two records have one id, also where a promise of new ids was not kept."""
+        """See to it that no two records have one id."""
         with self._lock:
             self.rows.settle()
 
@@ -161,7 +154,7 @@ class Staging:
 
     def _kill(self, ids: pa.Array) -> None:
         self.deletes += 1
-        self.rows.bury(self.rows.find(ids))
+        self.rows.delete(ids)
 
     def _words(self, segment: Segment) -> pa.RecordBatch:
         """Return ids, texts and metadata of a segment as they are on disk; the last few are kept."""

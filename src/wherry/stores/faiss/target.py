@@ -153,7 +153,7 @@ class FaissTarget:
         staging = self._staged()
         if staging.space.dimension not in (None, dimension_of(batch)):
             raise self._rejected(f"{dimension_of(batch)} components, the collection has {staging.dimension}")
-        staging.upsert(batch, absent)
+        staging.upsert(batch)
 
     def delete(self, ids: pa.Array) -> None:
         """Delete records; ids that are not there are ignored."""
