@@ -124,18 +124,18 @@ class Rows:
 
     def _has_repeats(self) -> bool:
         keys, at = np.empty(self.end - self.dead, dtype=np.uint64), 0
-        for ids in self.ids():
+        for ids in self.ids(self.segments, self._live):
             keys[at : at + len(ids)] = hashes(ids)
             at += len(ids)
         keys.sort()
         return bool((keys[1:] == keys[:-1]).any())
 
-    def ids(self) -> Iterator[pa.Array]:
-        """Yield the ids of all rows that count."""
+    def ids(self, segments: list[Segment], live: np.ndarray) -> Iterator[pa.Array]:
+        """Yield the ids of the generation and of some segments, as far as their rows are in `live`, bool by row."""
         for start, ids in self.base.ids() if self.base is not None else ():
-            yield ids.filter(pa.array(self.living(start, start + len(ids))))
-        for segment in self.segments:
-            yield self._words(segment).column(0).filter(pa.array(self.living(segment.first, segment.end)))
+            yield ids.filter(pa.array(live[start : start + len(ids)]))
+        for segment in segments:
+            yield self._words(segment).column(0).filter(pa.array(live[segment.first : segment.end]))
 
 
 def split(segments: list[Segment], rows: np.ndarray) -> Iterator[tuple[Segment, np.ndarray]]:

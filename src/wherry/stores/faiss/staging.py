@@ -243,12 +243,8 @@ class Staging:
 
     def ids(self, rows: int) -> Iterator[pa.Array]:
         """Yield every id."""
-        segments, live = self._snapshot()
-        for start, ids in self.base.ids() if self.base is not None else ():
-            yield from _cut(ids.filter(pa.array(live[start : start + len(ids)])), rows)
-        for segment in segments:
-            ids = self.log.read(segment.frame).column(0)
-            yield from _cut(ids.filter(pa.array(live[segment.first : segment.end])), rows)
+        for ids in self.rows.ids(*self._snapshot()):
+            yield from _cut(ids, rows)
 
     def announce(self, generation: str) -> None:
         """Note which generation is about to hold all this: after a crash it is known that it does."""
