@@ -118,7 +118,8 @@ class Rows:
     def settle(self) -> None:
         """See to it that no two rows that count hold one id."""
         if max(self._mapped, self._settled) < len(self.segments):
-            if self._has_repeats():
+            # Where a map is there or has to be made, asking it is all the work; a first copy hardly ever needs one.
+            if self.base is not None or self._mapped or self._has_repeats():
                 self._look_up()
             self._settled = len(self.segments)
 
