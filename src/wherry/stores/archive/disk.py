@@ -311,12 +311,3 @@ def require_folder(path: Path, shown: str) -> None:
         raise BadAddress(
             f"the folder {path.parent} does not exist", where=shown, next=f"make it: mkdir -p {path.parent}"
         )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

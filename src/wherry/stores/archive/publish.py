@@ -18,12 +18,13 @@ import pyarrow as pa
 
 from wherry.errors import ReadBackDiffers, WherryError
 from wherry.stores.archive.card import Card, Tally
-from wherry.stores.archive.disk import ArchiveFile, Stamp, beside, sync_folder, writing
+from wherry.stores.archive.disk import ArchiveFile, Stamp, beside, writing
 from wherry.stores.archive.form import Form
 from wherry.stores.archive.seal import Sink
 from wherry.stores.archive.source import ArchiveSource
 from wherry.stores.archive.staging import Staging
 from wherry.stores.base import PAGE_ROWS
+from wherry.stores.durable import sync_folder
 
 
 def publish(form: Form, path: Path, shown: str, staging: Staging, card: Card) -> None:

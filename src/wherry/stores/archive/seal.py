@@ -15,6 +15,7 @@ import xxhash
 
 from wherry.errors import ArchiveCorrupt, Integrity
 from wherry.stores.archive.disk import CHUNK, ArchiveFile
+from wherry.stores.durable import write_all
 
 _MARK = "wherry-seal-1:"
 _ZEROS = "0" * 32
@@ -66,14 +67,12 @@ class Sink:
 
     def write(self, data: bytes | memoryview) -> int:
         """Append bytes; returns how many."""
-        left = memoryview(data).cast("B")
-        length = len(left)
-        self._whole.update(left)
-        self._part.update(left)
-        while left:
-            left = left[os.write(self.descriptor, left) :]
-        self.position += length
-        return length
+        whole = memoryview(data).cast("B")
+        self._whole.update(whole)
+        self._part.update(whole)
+        write_all(self.descriptor, whole)
+        self.position += len(whole)
+        return len(whole)
 
     def end_part(self) -> tuple[int, str]:
         """End a part of the file: its end as an offset, and the digest of its bytes."""

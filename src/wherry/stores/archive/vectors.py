@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wherry.stores.archive.disk import damaged_staging, sync_folder
+from wherry.stores.archive.disk import damaged_staging
+from wherry.stores.durable import sync_folder, write_all_at
 
 # As short as what SQLite adds for its own companions.
 SUFFIX = "-vec"
@@ -46,11 +47,8 @@ class VectorFile:
 
     def write(self, first: int, vectors: np.ndarray) -> None:
         """Write vectors (rows, dimension) as the rows from number `first` on. Raises OSError."""
-        left = memoryview(np.ascontiguousarray(vectors, dtype=_COMPONENT).reshape(-1)).cast("B")
-        at = _place(first, vectors.shape[1])
-        while left:
-            written = os.pwrite(self._descriptor, left, at)
-            left, at = left[written:], at + written
+        data = memoryview(np.ascontiguousarray(vectors, dtype=_COMPONENT).reshape(-1)).cast("B")
+        write_all_at(self._descriptor, data, _place(first, vectors.shape[1]))
 
     def sync(self) -> None:
         """Make durable what was written. Raises OSError."""

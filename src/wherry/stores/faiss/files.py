@@ -34,6 +34,7 @@ from wherry.errors import (
     StoreError,
     WherryError,
 )
+from wherry.stores.durable import sync_folder, write_all
 
 CHUNK = 1 << 20
 CURRENT, STAGING, LOCK = "current", "staging", "lock"
@@ -133,12 +134,11 @@ class Output:
 
     def write(self, data: bytes | memoryview | np.ndarray | pa.Buffer) -> int:
         """Append bytes; returns how many."""
-        left = (data.data if isinstance(data, np.ndarray) else memoryview(data)).cast("B")
-        self._digest.update(left)
-        self.position += len(left)
-        length = len(left)
-        write_all(self._descriptor, left)
-        return length
+        whole = (data.data if isinstance(data, np.ndarray) else memoryview(data)).cast("B")
+        self._digest.update(whole)
+        write_all(self._descriptor, whole)
+        self.position += len(whole)
+        return len(whole)
 
     def tell(self) -> int:
         """Return how many bytes were written."""
@@ -169,22 +169,6 @@ class Output:
     def hexdigest(self) -> str:
         """Return the XXH3-128 of what was written."""
         return self._digest.hexdigest()
-
-
-def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    """Write all of `data` at the descriptor's position."""
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def pointed(folder: Path) -> str | None:

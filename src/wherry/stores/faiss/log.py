@@ -22,7 +22,8 @@ import pyarrow as pa
 import xxhash
 
 from wherry.errors import ArchiveCorrupt
-from wherry.stores.faiss.files import CHUNK, Stored, corrupt, sync_folder, write_all
+from wherry.stores.durable import sync_folder, write_all
+from wherry.stores.faiss.files import CHUNK, Stored, corrupt
 from wherry.stores.faiss.sidecar import SCHEMA
 
 LOG_FILE, STAGED_VECTORS = "log", "vectors"

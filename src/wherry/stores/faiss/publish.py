@@ -26,8 +26,9 @@ import xxhash
 from wherry.errors import ReadBackDiffers, WherryError
 from wherry.space import Metric
 from wherry.stores.base import Index
+from wherry.stores.durable import sync_folder
 from wherry.stores.faiss.card import INDEX_FILE, RECORDS_FILE, VECTORS_FILE, Card, Mark, Stamp
-from wherry.stores.faiss.files import CHUNK, Output, Stored, point, sweep, sync_folder, writing
+from wherry.stores.faiss.files import CHUNK, Output, Stored, point, sweep, writing
 from wherry.stores.faiss.flat import header, settled, to_unit, write_graph
 from wherry.stores.faiss.generation import Generation
 from wherry.stores.faiss.sidecar import SCHEMA, write_sidecar
