@@ -238,6 +238,30 @@ def test_what_is_staged_twice_is_published_once(tmp_path: Path, published: bool)
     assert contents(address) == {r.id: (np.asarray(r.vector).tobytes(), r.text, r.metadata) for r in to_records(after)}
 
 
+def test_read_back_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = sample(40, DIMENSION)
+    with closing(open_target(f"faiss:{tmp_path}#모음")) as target:
+        target.prepare(Space(dimension=DIMENSION, metric=Metric.L2), Index(), 40)
+        target.upsert(batch.slice(0, 20))
+        begun, go_on, sync = threading.Event(), threading.Event(), os.fdatasync
+
+        def slow(descriptor: int) -> None:
+            begun.set()
+            assert go_on.wait(10)
+            sync(descriptor)
+
+        monkeypatch.setattr(os, "fdatasync", slow)
+        other = threading.Thread(target=target.upsert, args=(batch.slice(20, 20),))
+        other.start()
+        try:
+            assert begun.wait(10)
+            assert target.fetch(batch.slice(0, 20).column("id")).records.num_rows == 20
+        finally:
+            go_on.set()
+            other.join()
+        assert target.describe().count == 40
+
+
 def test_second_sync_writes_nothing_and_reads_no_vector(tmp_path: Path) -> None:
     made("memory:#x", sample(ROWS, DIMENSION))
     address = f"faiss:{tmp_path}#모음"

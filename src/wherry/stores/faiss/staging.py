@@ -19,12 +19,12 @@ from wherry.errors import SpaceMismatch
 from wherry.record import Page, make_batch, schema, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.base import Index
-from wherry.stores.faiss.files import STAGING, writing
+from wherry.stores.faiss.files import CHUNK, STAGING, writing
 from wherry.stores.faiss.flat import are_unit, header_bytes
 from wherry.stores.faiss.generation import Generation
 from wherry.stores.faiss.log import DELETE, UPSERT, Frame, Log
 from wherry.stores.faiss.rows import LATEST, Rows, Segment, split
-from wherry.stores.faiss.sidecar import PAGE_BYTES, SCHEMA, joined, pieces
+from wherry.stores.faiss.sidecar import SCHEMA, joined, pieces
 
 
 class Staging:
@@ -45,7 +45,8 @@ class Staging:
         self.rows, self.deletes = Rows(base, self._words), 0
         self._vectors_end = self.log.reserved
         self._decoded: dict[int, pa.RecordBatch] = {}
-        self._lock = threading.RLock()
+        # One batch at a time is written; what is known of the rows can be asked meanwhile.
+        self._turn, self._lock = threading.Lock(), threading.RLock()
 
     def begin(self, name: str, space: Space, index: Index) -> None:
         """Note what the collection is. `space` has a metric."""
@@ -118,28 +119,32 @@ class Staging:
         vectors = np.ascontiguousarray(vectors_of(batch), dtype="<f4")
         unit = self.space.metric is not Metric.COSINE or are_unit(vectors)
         words = pa.RecordBatch.from_arrays([batch.column(name) for name in SCHEMA.names], schema=SCHEMA)
-        with self._lock:
-            if not self.dimension:
-                self.space = self.space.filled_from(Space(dimension=vectors.shape[1]))
+        with self._turn:
             with writing(self.folder, self.shown):
                 frame = self.log.upsert(words, vectors, unit)
-            self._add(frame)
+            with self._lock:
+                self._add(frame)
 
     def delete(self, ids: pa.Array) -> None:
         """Delete records; durable on return."""
-        with self._lock:
-            if not len(self.rows.find(ids)):
+        with self._turn:
+            with self._lock:
+                found = self.rows.find(ids)
+            if not len(found):
                 return
             with writing(self.folder, self.shown):
                 self.log.delete(ids)
-            self._kill(ids)
+            with self._lock:
+                self._kill(ids)
 
     def absorb(self, portion: Path) -> None:
         """Take over what was staged beside this, in a folder of the same kind, and remove that one."""
         other = Log(portion, self.shown, self.log.reserved)
-        with self._lock, writing(self.folder, self.shown):
-            for frame in self.log.extend(other):
-                self._add(frame)
+        with self._turn, writing(self.folder, self.shown):
+            frames = self.log.extend(other)
+            with self._lock:
+                for frame in frames:
+                    self._add(frame)
             other.remove()
 
     def settle(self) -> None:
@@ -223,17 +228,19 @@ class Staging:
             yield from _living(self.log.read(segment.frame), self.rows.living(segment.first, segment.end))
 
     def vectors(self) -> Iterator[np.ndarray]:
-        """Yield the vectors of all records in the same order, float32 (n, d)."""
-        step = max(1, PAGE_BYTES // max(1, 4 * self.dimension))
+        """Yield the vectors of all records in the same order, float32 (n, d), about 1 MiB at a time."""
+        step = max(1, CHUNK // max(1, 4 * self.dimension))
         for start in range(0, self.rows.base_rows, step):
             stop = min(start + step, self.rows.base_rows)
             alive = self.rows.living(start, stop)
             part = self.base.vectors(start, stop - start) if self.base is not None else np.empty((0, 0))
             yield part if alive.all() else part[alive]
         for segment in self.rows.segments:
-            alive = self.rows.living(segment.first, segment.end)
-            part = self._vectors(segment)
-            yield part if alive.all() else part[alive]
+            for start in range(0, segment.frame.rows, step):
+                stop = min(start + step, segment.frame.rows)
+                alive = self.rows.living(segment.first + start, segment.first + stop)
+                part = self._vectors(segment, start, stop)
+                yield part if alive.all() else part[alive]
 
     @property
     def kept_rows(self) -> int:
