@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
+from math import ceil
 
 from wherry.moving.conveyor import Load
 
@@ -20,8 +22,7 @@ class Pile:
         if len(load):
             self.loads.append(load)
             self.rows += len(load)
-        # A page that fills most of a batch goes as it is: joining would copy its vectors.
-        if len(self.loads) == 1 and self.size * 3 // 4 <= self.rows <= self.size:
+        if len(self.loads) == 1 and self._goes_as_it_is():
             yield from self._taken(self.rows)
         elif self.rows >= self.size:
             yield from self._taken(self.rows // self.size * self.size)
@@ -30,11 +31,18 @@ class Pile:
         """Yield everything that is left, in batches."""
         yield from self._taken(self.rows)
 
+    def _goes_as_it_is(self) -> bool:
+        """Whether a load makes good batches by itself: what it left over would be joined, which copies vectors."""
+        return self.size * 3 // 4 <= self.rows <= self.size or self.rows >= 2 * self.size
+
     def _taken(self, rows: int) -> Iterator[Load]:
         if not rows:
             return
         whole = Load.joined(self.loads)
         self.loads = [whole.slice(rows, len(whole) - rows)] if len(whole) > rows else []
         self.rows = len(whole) - rows
-        for start in range(0, rows, self.size):
-            yield whole.slice(start, min(self.size, rows - start))
+        # As large as each other, rather than full ones and a small one.
+        batches = ceil(rows / self.size)
+        ends = [rows * number // batches for number in range(batches + 1)]
+        for start, end in pairwise(ends):
+            yield whole.slice(start, end - start)
