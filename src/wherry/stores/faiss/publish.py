@@ -34,6 +34,8 @@ from wherry.stores.faiss.generation import Generation
 from wherry.stores.faiss.sidecar import SCHEMA, write_sidecar
 from wherry.stores.faiss.staging import Staging
 
+# Of what it is given at once FAISS puts several vectors into a graph side by side.
+_ADDED_BYTES = 16 << 20
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EMLINK}
 
 
@@ -98,16 +100,16 @@ class _Writer:
             out.close()
         return Stamp(out.position, out.hexdigest())
 
-    def _parts(self) -> Iterator[np.ndarray]:
-        """Yield the vectors as the index is to hold them."""
-        for part in self.staging.vectors():
+    def _parts(self, size: int = CHUNK) -> Iterator[np.ndarray]:
+        """Yield the vectors as the index is to hold them, at most about `size` bytes at a time."""
+        for part in self.staging.vectors(size):
             yield to_unit(part) if self.beside else part
 
     def _originals(self) -> Stamp:
         """Keep the vectors as they came, as a flat index too: FAISS can read them."""
         if self.staging.is_plain:
             return self._linked(VECTORS_FILE)
-        return self._raw(VECTORS_FILE, self.staging.vectors())
+        return self._raw(VECTORS_FILE, self.staging.vectors(CHUNK))
 
     def _flat(self) -> Stamp:
         if self.staging.is_plain and not self.beside:
@@ -163,7 +165,9 @@ class _Writer:
     def _graph(self) -> Stamp:
         """Let FAISS build the graph; what its file holds as vectors must be what it was given."""
         path, given = self.path / INDEX_FILE, xxhash.xxh3_128()
-        write_graph(path, self.metric, self.index, self.card.dimension, _seen(self._parts(), given), self._begun())
+        write_graph(
+            path, self.metric, self.index, self.card.dimension, _seen(self._parts(_ADDED_BYTES), given), self._begun()
+        )
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)

@@ -19,7 +19,7 @@ from wherry.errors import SpaceMismatch
 from wherry.record import Page, make_batch, schema, vectors_of
 from wherry.space import Metric, Space
 from wherry.stores.base import Index
-from wherry.stores.faiss.files import CHUNK, STAGING, writing
+from wherry.stores.faiss.files import STAGING, writing
 from wherry.stores.faiss.flat import are_unit, header_bytes
 from wherry.stores.faiss.generation import Generation
 from wherry.stores.faiss.log import DELETE, UPSERT, Frame, Log
@@ -227,9 +227,9 @@ class Staging:
         for segment in self.rows.segments:
             yield from _living(self.log.read(segment.frame), self.rows.living(segment.first, segment.end))
 
-    def vectors(self) -> Iterator[np.ndarray]:
-        """Yield the vectors of all records in the same order, float32 (n, d), about 1 MiB at a time."""
-        step = max(1, CHUNK // max(1, 4 * self.dimension))
+    def vectors(self, size: int) -> Iterator[np.ndarray]:
+        """Yield the vectors of all records in the same order, float32 (n, d), at most about `size` bytes at a time."""
+        step = max(1, size // max(1, 4 * self.dimension))
         for start in range(0, self.rows.base_rows, step):
             stop = min(start + step, self.rows.base_rows)
             alive = self.rows.living(start, stop)
