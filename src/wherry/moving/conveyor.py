@@ -99,12 +99,20 @@ class Conveyor:
         self._writer.shutdown(wait=True, cancel_futures=True)
         self._reader.shutdown(wait=True, cancel_futures=True)
 
+    def ready(self, load: Load) -> Load:
+        """Return a load as it is written; what does not cross as it came is decoded here, before loads are joined."""
+        native = load.page.native
+        # What was looked at was decoded for that, and is not decoded again; joined with others, it would be.
+        if native is None or not len(load) or (self.projection.does_nothing and self._takes(native.form)):
+            return load
+        return Load(load.records, load.digests)
+
     def send(self, load: Load, absent: bool) -> None:
-        """Take a load of at most one batch; absent=True when the target holds none of its ids."""
+        """Take a load of at most one batch that is `ready`; absent=True when the target holds none of its ids."""
         number = self.ledger.intend(self.run, load.ids.to_pylist(), load.digests, absent)
         self._settle_write()
         page, native = load.page, load.page.native
-        if native is not None and self.projection.does_nothing and self._takes(native.form):
+        if native is not None:
             future = self._writer.submit(self.target.upsert_native, native, absent)  # type: ignore[attr-defined]
         else:
             page = Page(self.projection.apply(load.records))

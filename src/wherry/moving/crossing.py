@@ -156,7 +156,7 @@ class Crossing:
                 self._adopt(found.adopted)
                 self.tally.unchanged += found.unchanged
                 for pile, load in ((new, found.new), (changed, found.changed)):
-                    for part in pile.add(load):
+                    for part in pile.add(self._conveyor.ready(load)):
                         self._send(part, pile.absent)
                 yield found.rejects
         for pile in (new, changed):

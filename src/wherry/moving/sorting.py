@@ -86,10 +86,6 @@ class Sorter:
         if not len(load):
             return Sorted(load, load, load, 0)
         rejects: list[Reject] = []
-        native = load.page.native
-        if native is not None and not self.takes(native.form):
-            # It cannot cross as it came. Decoded here, it is not decoded once more when it is joined with others.
-            load = Load(load.records, load.digests)
         if not self._fits(load):
             screened = screen(load.records, self.target, self.space, self.source)
             rejects = screened.rejects
@@ -109,7 +105,7 @@ class Sorter:
     def _fits(self, load: Load) -> bool:
         """Tell without decoding whether the target can hold every record; False means "look closer"."""
         native = load.page.native
-        return native is not None and native.plain and holds_ids(load.ids, self.target)
+        return native is not None and native.plain and self.takes(native.form) and holds_ids(load.ids, self.target)
 
     def take_for_granted(self, shown: Iterable[list[str]] | None, but: list[str]) -> int:
         """Count entries as met without seeing their records: those shown (None = all), but not some.

@@ -11,6 +11,7 @@ import pytest
 import wherry
 from tests.stores.pgvector.pgtables import SPACE, batch, run, target
 from wherry.stores.base import Index
+from wherry.stores.pgvector import reading
 
 
 def test_a_record_taken_from_a_page_does_not_keep_the_page(pg: psycopg.Connection, name: str) -> None:
@@ -51,3 +52,20 @@ def test_sides_in_other_orders_are_compared_whole(pg: psycopg.Connection, name: 
         ("5", "missing", ""),
     ]
     assert found.compared == 19999
+
+
+def test_what_another_engine_takes_is_decoded_once(
+    pg: psycopg.Connection, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages are joined into batches: each was decoded to be looked at, and that is what is written."""
+    with target(f"pgvector:#{name}") as store:
+        store.prepare(SPACE, Index(), 6000)
+        store.finish(SPACE, Index())
+    long = "SELECT i::text, '[1,2,3]'::vector, repeat('본문', 200) || i, NULL FROM generate_series(1, 6000) i"
+    run(pg, f"INSERT INTO @ (id, embedding, text, metadata) {long}", name)
+    seen, decode = list[int](), reading._decode
+    monkeypatch.setattr(reading, "_decode", lambda rows, form: (seen.append(len(rows)), decode(rows, form))[1])
+    assert wherry.sync(f"pgvector:#{name}", f"memory:#{name}").written == 6000
+    # Several pages to a batch, and a few records that the plan looked at.
+    assert len(seen) > 2
+    assert 6000 <= sum(seen) < 7000
