@@ -10,6 +10,7 @@ import pytest
 
 import wherry
 from tests.stores.pgvector.pgtables import SPACE, batch, run, target
+from wherry.postgres.link import Server
 from wherry.stores.base import Index
 from wherry.stores.pgvector import reading
 
@@ -69,3 +70,24 @@ def test_what_another_engine_takes_is_decoded_once(
     # Several pages to a batch, and a few records that the plan looked at.
     assert len(seen) > 2
     assert 6000 <= sum(seen) < 7000
+
+
+def test_one_session_reads_range_after_range(
+    pg: psycopg.Connection, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A range that was left half-way, or read beside another, takes a session of its own, and none stays open."""
+    with target(f"pgvector:#{name}") as store:
+        store.prepare(SPACE, Index(), 9)
+        store.upsert(batch(*[(str(n), [1, 2, n]) for n in range(1, 10)]), absent=True)
+        made: list[psycopg.Connection] = []
+        connect = Server.connect
+        monkeypatch.setattr(Server, "connect", lambda self: made.append(connect(self)) or made[-1])
+        cut = store.ranges(3)
+        read = [page.ids.to_pylist() for part in cut for page in store.scan_range(part)]
+        assert (read, len(made)) == ([["1", "2"], ["3", "4", "5"], ["6", "7", "8", "9"]], 1)
+        one, other = (store.scan_range(part, 1) for part in cut[:2])
+        assert next(one).ids.to_pylist() + next(other).ids.to_pylist() == ["1", "3"]
+        one.close()
+        assert [page.ids.to_pylist() for page in other] == [["4"], ["5"]]
+        assert [link.closed for link in made] == [True, False]
+    assert all(link.closed for link in made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 
 import numpy as np
 import psycopg
@@ -51,6 +51,7 @@ class PgSource:
         self._metric = address.stated_metric()
         self._asked = self._asking()
         self._reader = Link(server, read_only=True)
+        self._spare: list[Link] = []
         self._searching = Searching(server, self._ground, lambda: self._table, self.scan)
         with self._reader.begin() as connection:
             self._database = str((connection.execute(_IDENTITY).fetchone() or ("",))[0])
@@ -119,8 +120,8 @@ class PgSource:
 
     def scan(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Yield the whole table as of one moment, as it lies on disk."""
-        with self._streaming(lambda form: form.select()) as (arriving, form):
-            yield from map(self._read, pages(arriving, form, rows))
+        with closing(self._new_link()) as link:
+            yield from self._selected(link, lambda form: form.select(), rows)
 
     def scan_to_compare(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Do what `scan` does, for whoever only compares: by the Arrow project's client where it is installed."""
@@ -142,12 +143,18 @@ class PgSource:
 
     def scan_range(self, part: Range, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Yield the rows of one range as of one moment."""
-        with self._streaming(lambda form: form.select_where(cutting.condition(form.table, part))) as (arriving, form):
-            yield from map(self._read, pages(arriving, form, rows))
+        # A session of its own for each range would meet every page of the server's memory for the first time again.
+        link = self._spare.pop() if self._spare else self._new_link()
+        try:
+            yield from self._selected(link, lambda form: form.select_where(cutting.condition(form.table, part)), rows)
+        except BaseException:
+            link.close()
+            raise
+        self._spare.append(link)
 
     def ids(self, rows: int = PAGE_ROWS) -> Iterator[pa.Array]:
         """Yield every id as of one moment; nothing else is read."""
-        with self._streaming(lambda form: form.select_ids()) as (arriving, _):
+        with closing(self._new_link()) as link, self._streaming(link, lambda form: form.select_ids()) as (arriving, _):
             yield from listed(arriving, rows)
 
     def mark(self) -> str | None:
@@ -218,21 +225,29 @@ class PgSource:
         """Close the connections; a second call does nothing."""
         self._reader.close()
         self._searching.close()
+        while self._spare:
+            self._spare.pop().close()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"
 
+    def _new_link(self) -> Link:
+        """Return a connection for rows that arrive while others are asked for."""
+        return Link(self._server, read_only=True)
+
+    def _selected(self, link: Link, query: Callable[[Form], sql.Composable], rows: int) -> Iterator[Page]:
+        with self._streaming(link, query) as (arriving, form):
+            yield from map(self._read, pages(arriving, form, rows))
+
     @contextmanager
-    def _streaming(self, query: Callable[[Form], sql.Composable]) -> Iterator[tuple[Iterator[Message], Form]]:
-        """Give the rows of one statement as they arrive, on a connection of their own."""
-        link = Link(self._server, read_only=True)
-        try:
-            with link.begin() as connection:
-                form = self._form(connection)
-                with connection.cursor().copy(copied(query(form))) as copy:
-                    yield messages(copy), form
-        finally:
-            link.close()
+    def _streaming(
+        self, link: Link, query: Callable[[Form], sql.Composable]
+    ) -> Iterator[tuple[Iterator[Message], Form]]:
+        """Give the rows of one statement as they arrive."""
+        with link.begin() as connection:
+            form = self._form(connection)
+            with connection.cursor().copy(copied(query(form))) as copy:
+                yield messages(copy), form
 
     def _asking(self) -> Asked:
         return Asked.to_read(self._address)
