@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,16 @@ from wherry.record import Record, to_records
 from wherry.space import Metric, Space
 from wherry.stores.base import Index, Readable
 from wherry.stores.registry import open_source, open_target
+from wherry.testing.crash import Ending, in_child
 
 DIMENSION = 8
 DATA = Path(__file__).parent / "data" / "faiss"
+# What changes something on the disk.
+_CALLS = (
+    (os, ("write", "pwrite", "fsync", "fdatasync", "ftruncate")),
+    (Path, ("mkdir", "replace", "symlink_to", "unlink", "hardlink_to")),
+    (shutil, ("rmtree",)),
+)
 # Everything is made durable: on a disk most of the time goes into that.
 _MEMORY_DISK = Path("/dev/shm")
 _ENOUGH = 2 << 30
@@ -31,6 +39,32 @@ def quick_folder() -> Iterator[Path]:
     roomy = _MEMORY_DISK.is_dir() and shutil.disk_usage(_MEMORY_DISK).free > _ENOUGH
     with tempfile.TemporaryDirectory(prefix="wherry-faiss-", dir=_MEMORY_DISK if roomy else None) as name:
         yield Path(name)
+
+
+def dying_at(number: int, act: Callable[[], None]) -> Ending:
+    """Let `act` run in a process whose end is the call `number` to the disk, from 1; without one it tells its calls."""
+
+    def acting() -> list[str]:
+        seen: list[str] = []
+
+        def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+            def wrapper(*arguments: Any, **named: Any) -> Any:
+                seen.append(call.__name__)
+                if len(seen) == number:
+                    os.kill(os.getpid(), 9)
+                return call(*arguments, **named)
+
+            return wrapper
+
+        for owner, names in _CALLS:
+            for name in names:
+                setattr(owner, name, counted(getattr(owner, name)))
+        act()
+        return seen
+
+    ending = in_child(acting)
+    assert ending.error == "", ending
+    return ending
 
 
 def made(address: str, batch: pa.RecordBatch, metric: Metric = Metric.L2, index: Index = Index()) -> str:  # noqa: B008

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import faiss
 import pytest
 
 from tests.sampled import sampled
-from tests.stores.faiss_kit import DIMENSION, contents, made, quick_folder
+from tests.stores.faiss_kit import DIMENSION, contents, dying_at, made, quick_folder
 from wherry.errors import ArchiveCorrupt
 from wherry.space import Metric, Space
 from wherry.stores.base import Index
 from wherry.stores.registry import open_target
-from wherry.testing.crash import Ending, in_child
+from wherry.testing.crash import in_child
 from wherry.testing.samples import sample
 
 ROWS = 40
 SPACE = Space(dimension=DIMENSION, metric=Metric.COSINE)
-# What changes something on the disk.
-CALLS = (
-    (os, ("write", "pwrite", "fsync", "fdatasync", "ftruncate")),
-    (Path, ("mkdir", "replace", "symlink_to", "unlink", "hardlink_to")),
-    (shutil, ("rmtree",)),
-)
 
 
 @pytest.fixture
@@ -51,36 +44,6 @@ def change(address: str) -> None:
     store.close()
 
 
-def dying_at(number: int, address: str) -> Callable[[], list[str]]:
-    """Return the change, in which the call `number` to the disk is the end of the process; it tells its calls."""
-
-    def act() -> list[str]:
-        seen: list[str] = []
-
-        def counted(call: Callable[..., Any]) -> Callable[..., Any]:
-            def wrapper(*arguments: Any, **named: Any) -> Any:
-                seen.append(call.__name__)
-                if len(seen) == number:
-                    os.kill(os.getpid(), 9)
-                return call(*arguments, **named)
-
-            return wrapper
-
-        for owner, names in CALLS:
-            for name in names:
-                setattr(owner, name, counted(getattr(owner, name)))
-        change(address)
-        return seen
-
-    return act
-
-
-def die(number: int, address: str) -> Ending:
-    ending = in_child(dying_at(number, address))
-    assert ending.error == "", ending
-    return ending
-
-
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.campaign)])
 @pytest.mark.parametrize("index", [Index(), Index("hnsw", 4, 20)], ids=["flat", "graph"])
 def test_death_at_every_call_to_the_disk(folder: Path, index: Index, every: bool) -> None:
@@ -89,7 +52,7 @@ def test_death_at_every_call_to_the_disk(folder: Path, index: Index, every: bool
     made(f"faiss:{pristine}#모음", sample(ROWS, DIMENSION), Metric.COSINE, index)
     old = contents(f"faiss:{pristine}#모음")
     shutil.copytree(pristine, folder / "changed", symlinks=True)
-    calls = die(0, f"faiss:{folder}/changed#모음").value
+    calls = dying_at(0, lambda: change(f"faiss:{folder}/changed#모음")).value
     assert len(calls) > 20
     new = contents(f"faiss:{folder}/changed#모음")
     assert len(new) == ROWS + 7 - 3
@@ -100,7 +63,7 @@ def test_death_at_every_call_to_the_disk(folder: Path, index: Index, every: bool
         place = folder / f"n{number}"
         shutil.copytree(pristine, place, symlinks=True)
         address = f"faiss:{place}#모음"
-        assert die(number, address).killed, f"call {number}"
+        assert dying_at(number, lambda: change(address)).killed, f"call {number}"  # noqa: B023
         state = contents(address)
         assert state in (old, new), f"call {number}"
         seen.append(state == new)
@@ -150,7 +113,7 @@ def test_half_a_batch_is_no_batch(tmp_path: Path) -> None:
     assert in_child(act).killed
     log = tmp_path / "a" / "표" / "staging" / "log"
     whole = log.read_bytes()
-    last = whole.rindex(b"wfs1")
+    last = whole.rindex(b"wfs2")
     for cut in (last, last + 1, last + 30, last + 200, len(whole) - 1):
         folder = tmp_path / f"cut{cut}"
         shutil.copytree(tmp_path / "a", folder, symlinks=True)
@@ -180,7 +143,7 @@ def test_damage_in_the_middle_of_what_is_staged_is_no_end(tmp_path: Path) -> Non
     assert in_child(act).killed
     log = tmp_path / "표" / "staging" / "log"
     whole = bytearray(log.read_bytes())
-    second = whole.index(b"wfs1", whole.index(b"wfs1", 1) + 1)
+    second = whole.index(b"wfs2", whole.index(b"wfs2", 1) + 1)
     whole[second + 200] ^= 1
     log.write_bytes(whole)
     store = open_target(address)

@@ -1,8 +1,7 @@
-"""The staging on disk: what is to be added and removed, each batch durable when `upsert` returns.
+"""What is to be added and removed, on disk: one frame per batch, durable when it was appended.
 
-Two files. `vectors` begins as the file of a flat index does and takes the vectors as they come. `log`
-takes one frame per batch, written after its vectors are durable: a header with checksums, then ids,
-texts and metadata (or the ids to be deleted) as an Arrow message. A frame that a crash cut is not there.
+A frame is a header with checksums, then ids, texts and metadata (or the ids to be deleted) as an Arrow message. It is
+appended after its vectors, which lie elsewhere (`vectors`), are durable. A frame that a crash cut is not there.
 """
 
 from __future__ import annotations
@@ -13,79 +12,87 @@ import shutil
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import xxhash
 
 from wherry.errors import ArchiveCorrupt
 from wherry.stores.durable import sync_folder, write_all
-from wherry.stores.faiss.files import CHUNK, Stored, corrupt
+from wherry.stores.faiss.files import Stored, corrupt
 from wherry.stores.faiss.sidecar import SCHEMA
 
-LOG_FILE, STAGED_VECTORS = "log", "vectors"
+LOG_FILE = "log"
 FACTS, UPSERT, DELETE = 0, 1, 2
-_HEAD = struct.Struct("<4sBBHIIQQQ")
-_MAGIC = b"wfs1"
+_HEAD = struct.Struct("<4sBBHIIQQQQ")
+_MAGIC = b"wfs2"
+# Of versions whose frames did not tell where their vectors are.
+_EARLIER = b"wfs1"
 _IDS = pa.schema([SCHEMA.field("id")])
 _SCHEMAS = {UPSERT: SCHEMA, DELETE: _IDS}
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One entry of the log. unit: all its vectors have length 1. digest: XXH3-64 of its vectors."""
+    """One entry of the log.
+
+    unit: all its vectors have length 1. vectors_at: where they begin in their file. digest: XXH3-64 of them.
+    at, length: of its message, in bytes of the log.
+    """
 
     kind: int
-    unit: bool
-    dimension: int
-    rows: int
-    at: int
-    length: int
-    digest: int
+    rows: int = 0
+    dimension: int = 0
+    unit: bool = False
+    vectors_at: int = 0
+    digest: int = 0
+    at: int = 0
+    length: int = 0
 
     @property
     def vector_bytes(self) -> int:
         """Bytes of its vectors."""
         return 4 * self.rows * self.dimension if self.kind == UPSERT else 0
 
+    @property
+    def vectors_end(self) -> int:
+        """Where its vectors end in their file."""
+        return self.vectors_at + self.vector_bytes
+
 
 class Log:
-    """The two files of a staging, open for appending and for reading."""
+    """One log, open for appending and for reading."""
 
-    def __init__(self, folder: Path, shown: str, reserved: int) -> None:
-        """Open the staging in `folder`. reserved: bytes kept free before the vectors."""
-        self.folder, self.shown, self.reserved = folder, shown, reserved
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        self._log = os.open(folder / LOG_FILE, flags, 0o666)
-        self._vectors = os.open(folder / STAGED_VECTORS, flags, 0o666)
-        # Readers of their own, which a scan may go on using after the staging was published.
-        self.frames_file = Stored(folder / LOG_FILE, shown)
-        self.vectors_file = Stored(folder / STAGED_VECTORS, shown)
-        self._end, self._vectors_end = 0, reserved
-        if os.fstat(self._vectors).st_size < reserved:
-            os.ftruncate(self._vectors, reserved)
+    def __init__(self, folder: Path, shown: str) -> None:
+        """Open the log in `folder`, making it if needed. Raises ArchiveCorrupt for one of an earlier version."""
+        self.folder, self.shown = folder, shown
+        self._log = os.open(folder / LOG_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # A reader of its own, which a scan may go on using after the staging was published.
+        self._reader = Stored(folder / LOG_FILE, shown)
+        self._end = 0
+        if os.pread(self._log, len(_EARLIER), 0) == _EARLIER:
+            self.close()
+            raise self._broken("what is staged was written by an earlier version")
 
-    def replay(self) -> Iterator[Frame]:
-        """Yield every whole frame; what a crash left of a last one is cut off. Raises ArchiveCorrupt."""
+    def replay(self, room: int) -> Iterator[Frame]:
+        """Yield every whole frame; what a crash left of a last one is cut off. Raises ArchiveCorrupt.
+
+        room: bytes of the vectors' file.
+        """
         size = os.fstat(self._log).st_size
-        room = os.fstat(self._vectors).st_size
         while (frame := self._frame(self._end, size)) is not None:
-            if self._vectors_end + frame.vector_bytes > room:
-                raise self._cut_off()
+            if frame.vectors_end > room:
+                raise self._broken("the staged vectors end before their log")
             self._end = frame.at + frame.length
-            self._vectors_end += frame.vector_bytes
             yield frame
         self._require_end(size)
         os.ftruncate(self._log, self._end)
-        os.ftruncate(self._vectors, self._vectors_end)
         os.lseek(self._log, self._end, os.SEEK_SET)
-        os.lseek(self._vectors, self._vectors_end, os.SEEK_SET)
 
-    def _cut_off(self) -> ArchiveCorrupt:
-        return corrupt(self.shown, "the staged vectors end before their log", f"remove the folder {self.folder}")
+    def _broken(self, what: str) -> ArchiveCorrupt:
+        return corrupt(self.shown, what, f"remove the folder {self.folder}, then sync with --level deep")
 
     def _require_end(self, size: int) -> None:
         """Raise ArchiveCorrupt when whole frames follow a broken one: a crash breaks nothing but the last."""
@@ -93,11 +100,7 @@ class Log:
         at = rest.find(_MAGIC, 1)
         while at >= 0:
             if self._frame(self._end + at, size) is not None:
-                raise corrupt(
-                    self.shown,
-                    "a batch in the middle of what was staged is damaged",
-                    f"remove the folder {self.folder}, then sync with --level deep",
-                )
+                raise self._broken("a batch in the middle of what was staged is damaged")
             at = rest.find(_MAGIC, at + 1)
 
     def first(self) -> Frame | None:
@@ -108,117 +111,87 @@ class Log:
         if at + _HEAD.size > size:
             return None
         head = os.pread(self._log, _HEAD.size, at)
-        magic, kind, unit, _, dimension, rows, length, digest, check = _HEAD.unpack(head)
+        magic, kind, unit, _, dimension, rows, length, vectors_at, digest, check = _HEAD.unpack(head)
         if magic != _MAGIC or at + _HEAD.size + length > size:
             return None
         payload = os.pread(self._log, length, at + _HEAD.size)
         if check != _check(head, payload):
             return None
-        return Frame(kind, bool(unit), dimension, rows, at + _HEAD.size, length, digest)
+        return Frame(kind, rows, dimension, bool(unit), vectors_at, digest, at + _HEAD.size, length)
 
     def note(self, facts: dict[str, Any]) -> None:
         """Append facts (a JSON object), durably."""
-        with self._whole():
-            self._append(FACTS, json.dumps(facts).encode(), 0, 0, 0, False)
+        self._append(Frame(FACTS), json.dumps(facts).encode())
 
-    def upsert(self, batch: pa.RecordBatch, vectors: np.ndarray, unit: bool) -> Frame:
-        """Append records: a batch of `SCHEMA` and its vectors, float32 (n, d), in C order."""
-        data = vectors.data.cast("B") if vectors.size else memoryview(b"")
-        with self._whole():
-            write_all(self._vectors, data)
-            os.fdatasync(self._vectors)
-            self._vectors_end += len(data)
-            digest = xxhash.xxh3_64_intdigest(data)
-            return self._append(UPSERT, batch.serialize(), vectors.shape[1], len(vectors), digest, unit)
+    def upsert(self, batch: pa.RecordBatch, dimension: int, vectors_at: int, digest: int, unit: bool) -> Frame:
+        """Append records: a batch of `SCHEMA`, and what `Frame` tells of their vectors, which are durable."""
+        frame = Frame(UPSERT, batch.num_rows, dimension, unit, vectors_at, digest)
+        return self._append(frame, batch.serialize())
 
     def delete(self, ids: pa.Array) -> Frame:
         """Append a deletion."""
         batch = pa.RecordBatch.from_arrays([ids], schema=_IDS)
-        with self._whole():
-            return self._append(DELETE, batch.serialize(), 0, len(ids), 0, False)
+        return self._append(Frame(DELETE, len(ids)), batch.serialize())
 
-    def extend(self, other: Log) -> list[Frame]:
+    def extend(self, other: Log, room: int) -> list[Frame]:
         """Append every batch of another log, all or none of them and durably; return their frames here."""
-        frames = [frame for frame in other.replay() if frame.kind == UPSERT]
-        size = sum(frame.vector_bytes for frame in frames)
+        frames = [frame for frame in other.replay(room) if frame.kind == UPSERT]
         with self._whole():
-            self._copy_vectors(other, size)
-            os.fdatasync(self._vectors)
-            self._vectors_end += size
-            found = [self._carried(frame, os.pread(other._log, frame.length, frame.at)) for frame in frames]
-            os.fdatasync(self._log)
+            found = [self._written(frame, os.pread(other._log, frame.length, frame.at)) for frame in frames]
         return found
 
-    def _copy_vectors(self, other: Log, size: int) -> None:
-        """Append the first `size` bytes of another log's vectors."""
-        # One room for all of it: memory that is new for each piece costs as much as the copying.
-        room = memoryview(bytearray(min(CHUNK, size)))
-        at, end = other.reserved, other.reserved + size
-        while at < end:
-            read = os.preadv(other._vectors, [room[: end - at]], at)
-            if not read:
-                raise other._cut_off()
-            write_all(self._vectors, room[:read])
-            at += read
+    def _append(self, frame: Frame, payload: Any) -> Frame:
+        with self._whole():
+            return self._written(frame, payload)
 
-    def _carried(self, frame: Frame, payload: bytes) -> Frame:
-        return self._append(frame.kind, payload, frame.dimension, frame.rows, frame.digest, frame.unit, durable=False)
-
-    def _append(
-        self, kind: int, payload: Any, dimension: int, rows: int, digest: int, unit: bool, durable: bool = True
-    ) -> Frame:
+    def _written(self, frame: Frame, payload: Any) -> Frame:
+        """Write a frame like the given one at the end."""
         data = memoryview(payload).cast("B")
-        values = (_MAGIC, kind, unit, 0, dimension, rows, len(data), digest)
+        values = (_MAGIC, frame.kind, frame.unit, 0, frame.dimension, frame.rows, len(data))
+        values += (frame.vectors_at, frame.digest)
         head = _HEAD.pack(*values, _check(_HEAD.pack(*values, 0), data))
         write_all(self._log, head)
         write_all(self._log, data)
-        if durable:
-            os.fdatasync(self._log)
-        frame = Frame(kind, unit, dimension, rows, self._end + len(head), len(data), digest)
-        self._end = frame.at + frame.length
-        return frame
+        found = replace(frame, at=self._end + len(head), length=len(data))
+        self._end = found.at + found.length
+        return found
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
-        """Take back what a failed append has written, so that the next one follows the last whole frame."""
-        ends = self._end, self._vectors_end
+        """Make durable what is appended, or take it back, so that the next frame follows the last whole one."""
+        end = self._end
         try:
             yield
+            os.fdatasync(self._log)
         except BaseException:
-            self._end, self._vectors_end = ends
-            for descriptor, end in zip((self._log, self._vectors), ends, strict=True):
-                os.ftruncate(descriptor, end)
-                os.lseek(descriptor, end, os.SEEK_SET)
+            self._end = end
+            os.ftruncate(self._log, end)
+            os.lseek(self._log, end, os.SEEK_SET)
             raise
 
     def read(self, frame: Frame) -> pa.RecordBatch:
         """Return the records or the ids of a frame."""
-        data = self.frames_file.read_at(frame.at, frame.length)
+        data = self._reader.read_at(frame.at, frame.length)
         return pa.ipc.read_record_batch(pa.py_buffer(data), _SCHEMAS[frame.kind])
 
     def facts(self, frame: Frame) -> dict[str, Any]:
         """Return the facts of a frame."""
-        found: dict[str, Any] = json.loads(self.frames_file.read_at(frame.at, frame.length))
+        found: dict[str, Any] = json.loads(self._reader.read_at(frame.at, frame.length))
         return found
 
     @property
     def bytes(self) -> int:
         """Bytes on disk."""
-        return self._end + self._vectors_end
-
-    def vectors_path(self) -> Path:
-        """Where the vectors are."""
-        return self.folder / STAGED_VECTORS
+        return self._end
 
     def close(self) -> None:
-        """Close the files and keep them; a second call does nothing."""
+        """Close the file and keep it; a second call does nothing."""
         if self._log >= 0:
             os.close(self._log)
-            os.close(self._vectors)
-            self._log = self._vectors = -1
+            self._log = -1
 
     def remove(self) -> None:
-        """Close and delete the files."""
+        """Close the log and delete its folder."""
         self.close()
         remove(self.folder)
 
@@ -227,7 +200,7 @@ def opening(folder: Path, shown: str) -> dict[str, Any] | None:
     """Return the facts a staging begins with; None when there is no staging, or none that was begun."""
     if not (folder / LOG_FILE).is_file():
         return None
-    log = Log(folder, shown, 0)
+    log = Log(folder, shown)
     try:
         first = log.first()
         return None if first is None or first.kind != FACTS else log.facts(first)

@@ -135,7 +135,7 @@ class _Writer:
 
     def _linked(self, name: str) -> Stamp:
         """Make the staged vectors, which lie as in a flat index, a file of the generation: no byte is copied."""
-        source, target, head = self.staging.log.vectors_path(), self.path / name, self._head()
+        source, target, head = self.staging.vectors_file.path, self.path / name, self._head()
         try:
             target.hardlink_to(source)
         except OSError as error:
@@ -155,8 +155,8 @@ class _Writer:
         """Read linked vectors and compare them, batch by batch, with the digests taken when each was staged."""
         file = Stored(path, self.staging.shown)
         digest = xxhash.xxh3_128(head)
-        for segment in self.staging.rows.segments:
-            part = file.read_at(segment.vectors_at, segment.frame.vector_bytes)
+        for segment in self.staging.laid():
+            part = file.read_at(segment.frame.vectors_at, segment.frame.vector_bytes)
             if xxhash.xxh3_64_intdigest(part) != segment.frame.digest:
                 raise _differs(self.staging.shown, "a staged batch of vectors is not what was written")
             digest.update(part)

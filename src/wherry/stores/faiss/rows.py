@@ -22,11 +22,10 @@ LATEST = 4
 
 @dataclass(frozen=True)
 class Segment:
-    """Records of one frame: their first row, and where their vectors begin."""
+    """Records of one frame, and their first row."""
 
     first: int
     frame: Frame
-    vectors_at: int
 
     @property
     def end(self) -> int:
@@ -52,9 +51,9 @@ class Rows:
         """The row after the last."""
         return self.segments[-1].end if self.segments else self.base_rows
 
-    def add(self, frame: Frame, vectors_at: int) -> None:
+    def add(self, frame: Frame) -> None:
         """Add the records of a frame; they count, and so do those they replace until that is looked up."""
-        segment = Segment(self.end, frame, vectors_at)
+        segment = Segment(self.end, frame)
         if segment.end > len(self._live):
             grown = np.ones(2 * segment.end, dtype=bool)
             grown[: segment.first] = self.living(0, segment.first)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from wherry.errors import SpaceMismatch
 from wherry.record import Page, make_batch, schema, vectors_of
@@ -25,6 +26,7 @@ from wherry.stores.faiss.generation import Generation
 from wherry.stores.faiss.log import DELETE, UPSERT, Frame, Log
 from wherry.stores.faiss.rows import LATEST, Rows, Segment, split
 from wherry.stores.faiss.sidecar import SCHEMA, joined, pieces
+from wherry.stores.faiss.vectors import StagedVectors
 
 
 class Staging:
@@ -33,17 +35,18 @@ class Staging:
     def __init__(self, folder: Path, shown: str, base: Generation | None, metric: Metric, name: str = STAGING) -> None:
         """Open the staging of the collection in `folder`, making it if needed; `begin` or `recover` follows.
 
-        name: of its folder there.
+        name: of its folder there. The vectors are in the same file whatever the name.
         """
         self.folder, self.shown, self.base = folder, shown, base
         self.name, self.space, self.index = "", Space(), Index()
         self.published_as = ""
         path = folder / name
         with writing(folder, shown):
-            path.mkdir(exist_ok=True)
-            self.log = Log(path, shown, header_bytes(metric))
+            for place in (path, folder / STAGING):
+                place.mkdir(exist_ok=True)
+            self.log = Log(path, shown)
+            self.vectors_file = StagedVectors(folder / STAGING, shown, header_bytes(metric))
         self.rows, self.deletes = Rows(base, self._words), 0
-        self._vectors_end = self.log.reserved
         self._decoded: dict[int, pa.RecordBatch] = {}
         # One batch at a time is written; what is known of the rows can be asked meanwhile.
         self._turn, self._lock = threading.Lock(), threading.RLock()
@@ -51,7 +54,7 @@ class Staging:
     def begin(self, name: str, space: Space, index: Index) -> None:
         """Note what the collection is. `space` has a metric."""
         facts = {"name": name, "space": space.to_dict(), "index": vars(index)}
-        for _ in self.log.replay():
+        for _ in self.log.replay(self.vectors_file.size):
             pass
         self._learn(facts)
         with writing(self.folder, self.shown):
@@ -60,7 +63,7 @@ class Staging:
     def recover(self) -> None:
         """Read what a crash left."""
         with writing(self.folder, self.shown):
-            for frame in self.log.replay():
+            for frame in self.log.replay(self.vectors_file.size):
                 if frame.kind == UPSERT:
                     self._add(frame)
                 elif frame.kind == DELETE:
@@ -105,7 +108,14 @@ class Staging:
     @property
     def is_plain(self) -> bool:
         """Whether the staged vectors, as they lie in their file, are all the records there are."""
-        return not self.rows.base_rows and not self.rows.dead
+        used = sum(segment.frame.vector_bytes for segment in self.rows.segments)
+        whole = self.vectors_file.reserved + used == self.vectors_file.size
+        return whole and not self.rows.base_rows and not self.rows.dead
+
+    @property
+    def bytes(self) -> int:
+        """Bytes on disk."""
+        return self.log.bytes + self.vectors_file.size
 
     @property
     def unit(self) -> bool:
@@ -119,9 +129,11 @@ class Staging:
         vectors = np.ascontiguousarray(vectors_of(batch), dtype="<f4")
         unit = self.space.metric is not Metric.COSINE or are_unit(vectors)
         words = pa.RecordBatch.from_arrays([batch.column(name) for name in SCHEMA.names], schema=SCHEMA)
+        data = vectors.data.cast("B") if vectors.size else memoryview(b"")
         with self._turn:
-            with writing(self.folder, self.shown):
-                frame = self.log.upsert(words, vectors, unit)
+            with writing(self.folder, self.shown), self.vectors_file.room(len(data)) as at:
+                self.vectors_file.write(data, at)
+                frame = self.log.upsert(words, vectors.shape[1], at, xxhash.xxh3_64_intdigest(data), unit)
             with self._lock:
                 self._add(frame)
 
@@ -139,13 +151,19 @@ class Staging:
 
     def absorb(self, portion: Path) -> None:
         """Take over what was staged beside this, in a folder of the same kind, and remove that one."""
-        other = Log(portion, self.shown, self.log.reserved)
+        other = Log(portion, self.shown)
         with self._turn, writing(self.folder, self.shown):
-            frames = self.log.extend(other)
+            frames = self.log.extend(other, self.vectors_file.size)
             with self._lock:
                 for frame in frames:
                     self._add(frame)
             other.remove()
+
+    def trim(self) -> None:
+        """Cut off what a crash left behind the vectors. Only while nobody stages beside this."""
+        ends = [segment.frame.vectors_end for segment in self.rows.segments]
+        with writing(self.folder, self.shown):
+            self.vectors_file.cut_off(max(ends, default=self.vectors_file.reserved))
 
     def settle(self) -> None:
         """See to it that no two records have one id."""
@@ -154,8 +172,7 @@ class Staging:
 
     def _add(self, frame: Frame) -> None:
         self.space = self.space.filled_from(Space(dimension=frame.dimension))
-        self.rows.add(frame, self._vectors_end)
-        self._vectors_end += frame.vector_bytes
+        self.rows.add(frame)
 
     def _kill(self, ids: pa.Array) -> None:
         self.deletes += 1
@@ -193,7 +210,7 @@ class Staging:
         """Return the vectors of a segment, of all its rows or some that lie together."""
         frame = segment.frame
         rows = (frame.rows if stop is None else stop) - start
-        return self.log.vectors_file.floats_at(segment.vectors_at + 4 * frame.dimension * start, rows, frame.dimension)
+        return self.vectors_file.floats_at(frame.vectors_at + 4 * frame.dimension * start, rows, frame.dimension)
 
     def _snapshot(self) -> tuple[list[Segment], np.ndarray]:
         with self._lock:
@@ -221,26 +238,30 @@ class Staging:
                 start = stop
 
     def words(self) -> Iterator[pa.RecordBatch]:
-        """Yield ids, texts and metadata of all records, in their order."""
+        """Yield ids, texts and metadata of all records, in the order of `vectors`."""
         for start, batch in self.base.sidecar.groups() if self.base is not None else ():
             yield from _living(batch, self.rows.living(start, start + batch.num_rows))
-        for segment in self.rows.segments:
+        for segment in self.laid():
             yield from _living(self.log.read(segment.frame), self.rows.living(segment.first, segment.end))
 
     def vectors(self, size: int) -> Iterator[np.ndarray]:
-        """Yield the vectors of all records in the same order, float32 (n, d), at most about `size` bytes at a time."""
+        """Yield the vectors of all records as they lie in their files, float32 (n, d), about `size` bytes at a time."""
         step = max(1, size // max(1, 4 * self.dimension))
         for start in range(0, self.rows.base_rows, step):
             stop = min(start + step, self.rows.base_rows)
             alive = self.rows.living(start, stop)
             part = self.base.vectors(start, stop - start) if self.base is not None else np.empty((0, 0))
             yield part if alive.all() else part[alive]
-        for segment in self.rows.segments:
+        for segment in self.laid():
             for start in range(0, segment.frame.rows, step):
                 stop = min(start + step, segment.frame.rows)
                 alive = self.rows.living(segment.first + start, segment.first + stop)
                 part = self._vectors(segment, start, stop)
                 yield part if alive.all() else part[alive]
+
+    def laid(self) -> list[Segment]:
+        """Return the segments as their vectors lie in the file: those of several workers lie mixed."""
+        return sorted(self.rows.segments, key=lambda segment: segment.frame.vectors_at)
 
     @property
     def kept_rows(self) -> int:
@@ -262,9 +283,11 @@ class Staging:
     def close(self) -> None:
         """Close the files for writing and keep them."""
         self.log.close()
+        self.vectors_file.close()
 
     def remove(self) -> None:
         """Close and delete the files."""
+        self.close()
         self.log.remove()
 
 

@@ -79,7 +79,7 @@ class FaissTarget:
             view.count,
             view.space,
             view.index,
-            bytes=view.log.bytes,
+            bytes=view.bytes,
             notes=(_NOTE,),
             volume=str(self.place.folder),
         )
@@ -206,11 +206,25 @@ class FaissTarget:
 
     def gather(self, number: int | None = None) -> None:
         """Take over what workers staged; without a number those of a run that was killed, too. The lock is held."""
-        wanted = "*" if number is None else str(number)
-        found = self.place.folder.glob(f"{PORTION}{wanted}")
         with self._lock:
-            for path in sorted(found, key=lambda path: (len(path.name), path.name)):
+            for path in self._portions("*" if number is None else str(number)):
                 self._take_over(path)
+            if number is None:
+                self._tidy()
+
+    def _portions(self, wanted: str = "*") -> list[Path]:
+        found = self.place.folder.glob(f"{PORTION}{wanted}")
+        return sorted(found, key=lambda path: (len(path.name), path.name))
+
+    def _tidy(self) -> None:
+        """Remove what a crash left of a staging, unless there are portions: their vectors lie there, too."""
+        path = self.place.folder / STAGING
+        if self._portions():
+            return
+        if self._staging is not None:
+            self._staging.trim()
+        elif path.is_dir():
+            log.remove(path)
 
     def _take_over(self, path: Path) -> None:
         from wherry.stores.faiss.portion import PATIENCE_S
@@ -267,10 +281,9 @@ class FaissTarget:
             return
         live = pointed(self.place.folder)
         sweep(self.place.folder, live)
-        path = self.place.folder / STAGING
-        facts = log.opening(path, self.shown)
+        facts = log.opening(self.place.folder / STAGING, self.shown)
         if facts is None:
-            log.remove(path)
+            self._tidy()
             return
         source = self._published()
         staging = Staging(self.place.folder, self.shown, source and source.generation, _metric(facts))
@@ -279,11 +292,13 @@ class FaissTarget:
         except BaseException:
             staging.close()
             raise
-        if not staging.pending or (live is not None and staging.published_as == live):
+        published = live is not None and staging.published_as == live
+        if published or not (staging.pending or self._portions()):
             staging.remove()
             return
         self._hold.take()
         self._staging = staging
+        self._tidy()
 
     def _staged(self) -> Staging:
         with self._lock:
