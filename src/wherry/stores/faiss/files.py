@@ -5,7 +5,7 @@ A collection is a folder:
     current -> 0000000007-3fa9c1b2     a link to the live generation, replaced atomically
     0000000007-3fa9c1b2/               index.faiss, records.parquet, card.json (and vectors.f32)
     staging/                           what the next generation adds and removes: log, vectors
-    portion-3/                         the log of what a worker adds: log, a lock of its own; the vectors are in staging/
+    portion-3/                         the log of what a worker adds: log, a lock of its own; vectors in staging/
     lock                               held by the writer
 """
 
