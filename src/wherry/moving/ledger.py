@@ -94,11 +94,13 @@ class Ledger:
         return int(self.db.execute("SELECT coalesce(max(pos), 0) FROM entry").fetchone()[0])
 
     def intend(self, run: str, ids: Sequence[str], digests: Sequence[bytes], absent: bool = False) -> int:
-        """Put down a batch that is about to be written and return its number. absent: see `Journal.put`."""
+        """Put down a batch that is about to be written; return its number. absent: hardly one of its ids is there."""
+        if absent and (new := self.journal.put_new(run, WRITING, ids, digests)) is not None:
+            return new
         with Transaction(self):
             insert = "INSERT INTO batch (run, state) VALUES (?, ?) RETURNING no"
             number = int(self.db.execute(insert, (run, WRITING)).fetchone()[0])
-            self.journal.put(ids, digests, number, absent)
+            self.journal.put(ids, digests, number)
         return number
 
     def advance(self, number: int, state: int) -> None:

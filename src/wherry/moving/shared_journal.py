@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from wherry.moving.journal import REPLACE, Journal
 from wherry.moving.ledger import Ledger
 from wherry.moving.proofs import PROOF
@@ -39,6 +41,8 @@ _COPIED = {
     "batch": "no, run, state",
     "entry": "pos, id, digest, batch",
 }
+
+_ROWS = "unnest(?::text[], ?::bytea[]) AS e (i, d)"
 
 
 class SharedJournal(Journal):
@@ -76,20 +80,21 @@ class SharedJournal(Journal):
                 local.db.executemany(f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})", rows)
             self.remember(_key(), _last(local))
 
-    def put(
-        self, ids: Sequence[str], digests: Sequence[bytes | None], number: int | None, absent: bool = False
-    ) -> None:
-        """Put down entries of the ledger, each in place of an older one of its id. digests: 16 bytes each, or None.
-
-        absent: hardly one of them is there, so they are copied in bulk unless one is: a third of the time.
-        """
-        if absent and self.db.copied("entry", {"id": ids, "digest": digests, "batch": [number] * len(ids)}):
-            return
+    def put(self, ids: Sequence[str], digests: Sequence[bytes | None], number: int | None) -> None:
+        """Put down entries of the ledger, each in place of an older one of its id. digests: 16 bytes each, or None."""
         self.db.execute(
-            "INSERT INTO entry (id, digest, batch) SELECT i, d, ?::bigint"
-            f" FROM unnest(?::text[], ?::bytea[]) AS e (i, d) {REPLACE}",
-            (number, list(ids), list(digests)),
+            f"INSERT INTO entry (id, digest, batch) SELECT i, d, ?::bigint FROM {_ROWS} {REPLACE}",
+            (number, *_columns(ids, digests)),
         )
+
+    def put_new(self, run: str, state: int, ids: Sequence[str], digests: Sequence[bytes | None]) -> int | None:
+        """Put down a batch with its entries, by one statement; None, and nothing is put down, where one is there."""
+        answer = self.db.added(
+            "WITH new AS (INSERT INTO batch (run, state) VALUES (?, ?) RETURNING no), added AS"
+            f" (INSERT INTO entry (id, digest, batch) SELECT i, d, no FROM new, {_ROWS}) SELECT no FROM new",
+            (run, state, *_columns(ids, digests)),
+        )
+        return None if answer is None else int(answer.fetchone()[0])
 
     def copy(self, path: Path) -> Journal:
         """Return a copy in a file, for a dry run to write to."""
@@ -99,6 +104,10 @@ class SharedJournal(Journal):
             rows = self.db.execute(f"SELECT {columns} FROM {table}")
             other.db.executemany(f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})", rows)
         return other
+
+
+def _columns(ids: Sequence[str], digests: Sequence[bytes | None]) -> tuple[pa.Array, pa.Array]:
+    return pa.array(ids, pa.string()), pa.array(digests, pa.binary())
 
 
 def _told_here(run: str) -> Iterator[tuple[str, str, str]]:

@@ -221,8 +221,13 @@ def as_rows(fields: Sequence[pa.Array]) -> pa.Array:
     """Return rows of a binary COPY, as a binary array, from binary arrays of one length, one per field."""
     parts: list[pa.Array | pa.Scalar] = [pa.scalar(len(fields).to_bytes(_COUNT_BYTES, "big"), pa.binary())]
     for column in fields:
-        parts += [_lengths(column), pc.fill_null(column, b"") if column.null_count else column]
+        parts += _measured(column)
     return pc.binary_join_element_wise(*parts, b"")
+
+
+def encode_items(column: pa.Array) -> memoryview:
+    """Return the items of a binary array as those of an array of the server's are sent; null is null."""
+    return bytes_of(pc.binary_join_element_wise(*_measured(column), b""))
 
 
 def vector_field(vectors: np.ndarray, half: bool) -> pa.Array:
@@ -252,9 +257,10 @@ def jsonb_field(texts: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(pa.scalar(b"\x01", pa.binary()), texts.cast(pa.binary()), b"")
 
 
-def _lengths(column: pa.Array) -> pa.Array:
+def _measured(column: pa.Array) -> list[pa.Array]:
+    """Return what stands for each value of a binary array: its length, and its bytes, none for null."""
     lengths = pc.fill_null(pc.binary_length(column), _NULL).to_numpy(zero_copy_only=False)
-    return fixed_field(lengths.astype(">i4"))
+    return [fixed_field(lengths.astype(">i4")), pc.fill_null(column, b"") if column.null_count else column]
 
 
 def _at(values: np.ndarray, chosen: np.ndarray | None) -> np.ndarray:

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from psycopg import pq, sql
 from psycopg.errors import UniqueViolation
 
 from wherry.address import Address
-from wherry.postgres.copy import encode, fixed_field, send
 from wherry.postgres.failures import translated
 from wherry.postgres.link import Server, server_of
 from wherry.record import bytes_of
 
+_PREPARED_AFTER = 5
 _ESCAPES = (("\\", "\\\\"), ("\x00", "\\0"))
 
 
@@ -39,6 +38,8 @@ class SharedDatabase:
         self._server = shared_server()
         self._lock = threading.RLock()
         self._connection = self._server.connect()
+        # The same few statements over and over; what stands between here and the server keeps the session anyway.
+        self._connection.prepare_threshold = _PREPARED_AFTER
         with self._errors():
             self._make(schema, tables)
 
@@ -64,37 +65,28 @@ class SharedDatabase:
         return self._connection.info.transaction_status != pq.TransactionStatus.IDLE
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Answer:
-        """Run one statement; `?` stands for a value."""
+        """Run one statement; `?` stands for a value: what SQLite takes, or an Arrow array of strings or bytes."""
         with self._lock, self._errors():
-            # All rows are taken at once: the connection is free for the next statement then, as SQLite's is.
-            cursor = self._connection.execute(_numbered(statement), [_sent(value) for value in values])
-            rows = cursor.fetchall() if cursor.description else []
-            return Answer([tuple(map(_received, row)) for row in rows], cursor.rowcount)
+            return self._run(statement, values)
+
+    def added(self, statement: str, values: Sequence[Any]) -> Answer | None:
+        """Run one statement that adds rows, in no transaction; None, and none is added, where a key is there."""
+        with self._lock, self._errors():
+            try:
+                return self._run(statement, values)
+            except UniqueViolation:
+                return None
+
+    def _run(self, statement: str, values: Sequence[Any]) -> Answer:
+        # All rows are taken at once: the connection is free for the next statement then, as SQLite's is.
+        cursor = self._connection.execute(_numbered(statement), [_sent(value) for value in values])
+        rows = cursor.fetchall() if cursor.description else []
+        return Answer([tuple(map(_received, row)) for row in rows], cursor.rowcount)
 
     def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run one statement for several rows of values."""
         with self._lock, self._errors(), self._connection.cursor() as cursor:
             cursor.executemany(_numbered(statement), [[_sent(value) for value in row] for row in rows])
-
-    def copied(self, table: str, columns: Mapping[str, Sequence[Any]]) -> bool:
-        """Add rows in bulk; False, and none is added, where one of them has a key that is there.
-
-        columns: name -> its values: texts, bytes or whole numbers of 8 bytes; texts and bytes may be None. May be part
-        of a transaction, which goes on in either case.
-        """
-        into = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
-            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
-        )
-        # All rows at once: row by row they cost this side nearly twice as much.
-        rows = encode([_field(values) for values in columns.values()])
-        with self._lock, self._errors():
-            try:
-                # A savepoint, where a transaction is open.
-                with self._connection.transaction(), self._connection.cursor() as cursor, cursor.copy(into) as copy:
-                    send(copy, [rows])
-            except UniqueViolation:
-                return False
-        return True
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
@@ -129,29 +121,15 @@ def _numbered(statement: str) -> bytes:
     return "".join(part if not at else f"${next(numbers)}{part}" for at, part in enumerate(parts)).encode()
 
 
-def _field(values: Sequence[Any]) -> pa.Array:
-    """Return a column of rows that are added in bulk, as a binary COPY takes it."""
-    column = pa.array(values)
-    if pa.types.is_integer(column.type):
-        return fixed_field(np.array(values, dtype=">i8"))
-    if pa.types.is_string(column.type):
-        column = _escaped(column)
-    return column.cast(pa.binary())
-
-
-def _escaped(texts: pa.Array) -> pa.Array:
-    joined = bytes(bytes_of(texts))
-    if not any(plain.encode() in joined for plain, _ in _ESCAPES):
-        return texts
-    return pa.array(map(_sent, texts.to_pylist()))
-
-
 def _sent(value: Any) -> Any:
     if isinstance(value, str):
         for plain, escaped in _ESCAPES:
             value = value.replace(plain, escaped)
-        return value
-    return [_sent(item) for item in value] if isinstance(value, list) else value
+    elif isinstance(value, pa.StringArray):
+        joined = bytes(bytes_of(value))
+        if any(plain.encode() in joined for plain, _ in _ESCAPES):
+            return pa.array(map(_sent, value.to_pylist()), pa.string())
+    return value
 
 
 def _received(value: Any) -> Any:
