@@ -39,3 +39,10 @@ def test_importing_it_loads_nothing_heavy() -> None:
     program = "import sys, wherry; wherry.WherryError; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert {"pyarrow", "numpy", "psycopg", "chromadb", "typer", "rich", "hypothesis"}.isdisjoint(loaded)
+
+
+def test_reaching_a_server_needs_no_arrow() -> None:
+    """Routes, keys and the apps' own tables connect without records."""
+    program = "import sys, wherry.postgres.database, wherry.routing.turns; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"pyarrow", "numpy"} & set(done.stdout.split())

@@ -21,7 +21,7 @@ from wherry.address import Address
 from wherry.errors import BadAddress
 from wherry.postgres import server
 from wherry.postgres.failures import translated
-from wherry.postgres.lists import take_lists
+from wherry.postgres.lists import ListsOfBytes
 
 CONNECT_S = 10
 VARIABLE = "WHERRY_DATABASE_URL"
@@ -69,7 +69,7 @@ class Server:
             connection = psycopg.connect(
                 conninfo, autocommit=True, prepare_threshold=None, cursor_factory=psycopg.RawCursor
             )
-        take_lists(connection)
+        connection.adapters.register_dumper(list, ListsOfBytes)
         return connection
 
     def whole_conninfo(self) -> str:

@@ -17,6 +17,7 @@ from psycopg import pq, sql
 from psycopg.errors import UniqueViolation
 
 from wherry.address import Address
+from wherry.postgres.columns import take_columns
 from wherry.postgres.failures import translated
 from wherry.postgres.link import Server, server_of
 from wherry.record import bytes_of
@@ -38,6 +39,7 @@ class SharedDatabase:
         self._server = shared_server()
         self._lock = threading.RLock()
         self._connection = self._server.connect()
+        take_columns(self._connection)
         # The same few statements over and over; what stands between here and the server keeps the session anyway.
         self._connection.prepare_threshold = _PREPARED_AFTER
         with self._errors():

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from wherry.address import Address
+from wherry.postgres.columns import take_columns
 from wherry.postgres.link import server_of
 
 TEXTS = ["", "a", "가나", 'quote" and \\', "{},NULL", "x" * 70_000, "\n"]
@@ -17,8 +18,9 @@ BLOBS = [b"", b"\x00\xff", b"d" * 16, b"NULL"]
 
 @pytest.fixture
 def connection(pg: psycopg.Connection) -> Iterator[psycopg.Connection]:
-    """A connection as every store and journal has it."""
+    """A connection as the journal has it."""
     with server_of(Address.parse("pgvector:#any"), set()).connect() as made:
+        take_columns(made)
         yield made
 
 
